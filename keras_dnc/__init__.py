@@ -1,0 +1,31 @@
+"""Differentiable Neural Computers for Keras 3."""
+
+from keras_dnc import addressing, memory
+from keras_dnc.cell import DNCCell
+from keras_dnc.interface import Interface, InterfaceVector
+from keras_dnc.layers import (
+    AllocationAddressing,
+    ContentAddressing,
+    ReadHead,
+    TemporalLinkage,
+    WriteHead,
+)
+from keras_dnc.recurrent import DNC
+from keras_dnc.state import DNCState
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DNC",
+    "AllocationAddressing",
+    "ContentAddressing",
+    "DNCCell",
+    "DNCState",
+    "Interface",
+    "InterfaceVector",
+    "ReadHead",
+    "TemporalLinkage",
+    "WriteHead",
+    "addressing",
+    "memory",
+]

@@ -1,0 +1,293 @@
+"""How a DNC finds its place in memory: one pure function a formula.
+
+Every function maps tensors to tensors with `keras.ops` alone, for any number
+of read and write heads, and computes in the dtype of what it is given.
+
+Shapes are written with these symbols: `B` examples in a batch, `N` memory
+slots, each a word of width `W`, `R` read heads, `V` write heads. Equations are
+those of the section Methods in Graves et al., [Hybrid computing using a
+neural network with dynamic external memory](
+https://doi.org/10.1038/nature20101), Nature 538 (2016), which has one write
+head; several are treated as in the notes of each function.
+"""
+
+from collections.abc import Callable
+
+from keras import ops
+
+EPSILON = 1e-6
+
+
+def complement_product(x):
+    """Returns `Π_i (1 − x_i)`, the product running over axis 1.
+
+    If `x_i` is the share of a slot that head `i` takes, this is what the
+    heads leave of it. One head, the common case, costs one subtraction.
+
+    Args:
+        x: Tensor of shape `(B, heads, ...)`.
+
+    Returns:
+        Tensor of shape `(B, ...)`.
+    """
+    product = 1 - x[:, 0]
+    for head in range(1, x.shape[1]):
+        product = product * (1 - x[:, head])
+    return product
+
+
+def unit_vectors(x):
+    """Scales the vectors along the last axis to length one.
+
+    `x · rsqrt(Σ x² + 1e-6)`: a zero vector stays zero, with a finite
+    gradient.
+
+    Args:
+        x: Tensor of shape `(..., W)`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
+    squared_norm = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(squared_norm + EPSILON)
+
+
+def cosine_similarity(memory, keys):
+    """Returns `D(k, M[n])`, the cosine between each key and each slot.
+
+    Zero keys and zero slots have similarity 0.
+
+    Source: Graves et al. (2016), Methods, *Content-based addressing*.
+
+    Args:
+        memory: Tensor of shape `(B, N, W)`.
+        keys: Tensor of shape `(B, heads, W)`.
+
+    Returns:
+        Tensor of shape `(B, heads, N)`, each value in [-1, 1].
+    """
+    slots = ops.transpose(unit_vectors(memory), (0, 2, 1))
+    return ops.matmul(unit_vectors(keys), slots)
+
+
+def content_weighting(
+    memory, keys, strengths, similarity: Callable = cosine_similarity
+):
+    """Returns `C(M, k, β)[n] = softmax_n(β · D(k, M[n]))`.
+
+    Source: Graves et al. (2016), Methods, *Content-based addressing*.
+
+    Args:
+        memory: Tensor `M` of shape `(B, N, W)`.
+        keys: Tensor `k` of shape `(B, heads, W)`.
+        strengths: Tensor `β` of shape `(B, heads)`, each value at least 1.
+        similarity: The function `D`, from memory and keys to a tensor of
+            shape `(B, heads, N)`.
+
+    Returns:
+        Tensor of shape `(B, heads, N)`; each head's weighting sums to 1.
+    """
+    scores = ops.expand_dims(strengths, -1) * similarity(memory, keys)
+    return ops.softmax(scores, axis=-1)
+
+
+def retention(free_gates, read_weightings):
+    """Returns `ψ = Π_i (1 − f^i w^{r,i})`, what the free gates leave in use.
+
+    Source: Graves et al. (2016), Methods, *Dynamic memory allocation*.
+
+    Args:
+        free_gates: Tensor `f` of shape `(B, R)`, each value in [0, 1].
+        read_weightings: Tensor `w^r` of the previous step, `(B, R, N)`.
+
+    Returns:
+        Tensor of shape `(B, N)`, each value in [0, 1].
+    """
+    return complement_product(ops.expand_dims(free_gates, -1) * read_weightings)
+
+
+def usage(previous_usage, write_weightings, retention):
+    """Returns `u = (u + w̄ − u∘w̄)∘ψ`, how far each slot is in use.
+
+    With several write heads `w̄ = 1 − Π_v (1 − w^{w,v})`; with one it is that
+    head's weighting.
+
+    Source: Graves et al. (2016), Methods, *Dynamic memory allocation*.
+
+    Args:
+        previous_usage: Tensor `u` of the previous step, `(B, N)`.
+        write_weightings: Tensor `w^w` of the previous step, `(B, V, N)`.
+        retention: Tensor `ψ` of shape `(B, N)`.
+
+    Returns:
+        Tensor of shape `(B, N)`, each value in [0, 1].
+    """
+    written = 1 - complement_product(write_weightings)
+    return (previous_usage + written - previous_usage * written) * retention
+
+
+def allocation_weighting(usage):
+    """Returns `a[φ_j] = (1 − u'[φ_j]) Π_{i<j} u'[φ_i]`.
+
+    `u' = 1e-6 + (1 − 1e-6) u` and `φ` sorts the slots by ascending `u'`; of
+    two slots of one usage the lower comes first. The gradient flows through
+    `u'` and not through the order.
+
+    Source: Graves et al. (2016), Methods, equation (1).
+
+    Args:
+        usage: Tensor `u` of shape `(B, N)`, each value in [0, 1].
+
+    Returns:
+        Tensor of shape `(B, N)`, not negative, of sum at most 1.
+    """
+    usage = EPSILON + (1 - EPSILON) * usage
+    order = ops.argsort(usage, axis=-1)
+    ascending = ops.take_along_axis(usage, order, axis=-1)
+    before = ops.concatenate(
+        [ops.ones_like(ascending[:, :1]), ascending[:, :-1]], axis=-1
+    )
+    allocation = (1 - ascending) * ops.cumprod(before, axis=-1)
+    return ops.take_along_axis(allocation, ops.argsort(order, axis=-1), axis=-1)
+
+
+def allocation_weightings(usage, allocation_gates, write_gates):
+    """Returns the allocation weighting `a^v` of each write head, in turn.
+
+    The first head's is that of the usage. What it is about to take,
+    `g^{a,v} g^{w,v} a^v`, counts as used for the next:
+    `u ← u + (1 − u)∘g^{a,v} g^{w,v} a^v`. The usage itself is left as it is.
+
+    Source: DeepMind's implementation of Graves et al. (2016), which extends
+    the paper's equation (1) to several write heads in this way.
+
+    Args:
+        usage: Tensor `u` of shape `(B, N)`.
+        allocation_gates: Tensor `g^a` of shape `(B, V)`.
+        write_gates: Tensor `g^w` of shape `(B, V)`.
+
+    Returns:
+        Tensor of shape `(B, V, N)`.
+    """
+    gates = ops.expand_dims(allocation_gates * write_gates, -1)
+    weightings = [allocation_weighting(usage)]
+    for head in range(1, gates.shape[1]):
+        taken = gates[:, head - 1] * weightings[-1]
+        usage = usage + (1 - usage) * taken
+        weightings.append(allocation_weighting(usage))
+    return ops.stack(weightings, axis=1)
+
+
+def write_weighting(allocation, content, allocation_gates, write_gates):
+    """Returns `w^w = g^w [g^a a + (1 − g^a) C]` for each write head.
+
+    Source: Graves et al. (2016), Methods, *Write weighting*.
+
+    Args:
+        allocation: Tensor `a` of shape `(B, V, N)`.
+        content: Tensor `C(M, k^w, β^w)` of shape `(B, V, N)`.
+        allocation_gates: Tensor `g^a` of shape `(B, V)`.
+        write_gates: Tensor `g^w` of shape `(B, V)`.
+
+    Returns:
+        Tensor of shape `(B, V, N)`, not negative, each head's sum at most 1.
+    """
+    allocation_gates = ops.expand_dims(allocation_gates, -1)
+    write_gates = ops.expand_dims(write_gates, -1)
+    return write_gates * (
+        allocation_gates * allocation + (1 - allocation_gates) * content
+    )
+
+
+def precedence(previous_precedence, write_weightings):
+    """Returns `p = (1 − Σ_n w[n]) p + w`, how lately each slot was written.
+
+    Source: Graves et al. (2016), Methods, *Temporal memory linkage*.
+
+    Args:
+        previous_precedence: Tensor `p` of the previous step, `(B, V, N)`.
+        write_weightings: Tensor `w^w` of this step, `(B, V, N)`.
+
+    Returns:
+        Tensor of shape `(B, V, N)`, not negative, each head's sum at most 1.
+    """
+    written = ops.sum(write_weightings, axis=-1, keepdims=True)
+    return (1 - written) * previous_precedence + write_weightings
+
+
+def link(previous_link, previous_precedence, write_weightings):
+    """Returns `L[i,j] = (1 − w[i] − w[j]) L[i,j] + w[i] p[j]`, `L[i,i] = 0`.
+
+    `L[i,j]` is the degree to which slot `i` was written right after slot `j`.
+    Each write head has links of its own.
+
+    Source: Graves et al. (2016), Methods, *Temporal memory linkage*.
+
+    Args:
+        previous_link: Tensor `L` of the previous step, `(B, V, N, N)`.
+        previous_precedence: Tensor `p` of the previous step, `(B, V, N)`.
+        write_weightings: Tensor `w^w` of this step, `(B, V, N)`.
+
+    Returns:
+        Tensor of shape `(B, V, N, N)`, each value in [0, 1], each row's and
+        each column's sum at most 1.
+    """
+    written_row = ops.expand_dims(write_weightings, -1)
+    written_column = ops.expand_dims(write_weightings, -2)
+    new_link = (
+        1 - written_row - written_column
+    ) * previous_link + written_row * ops.expand_dims(previous_precedence, -2)
+    slots = previous_link.shape[-1]
+    return new_link * (1 - ops.eye(slots, dtype=new_link.dtype))
+
+
+def directional_weightings(link, read_weightings):
+    """Returns `f^{i,v} = L^v w^{r,i}` and `b^{i,v} = (L^v)ᵀ w^{r,i}`.
+
+    Where each read head would go from where it was, along the order of
+    writing and against it.
+
+    Source: Graves et al. (2016), Methods, *Temporal memory linkage*.
+
+    Args:
+        link: Tensor `L` of this step, `(B, V, N, N)`.
+        read_weightings: Tensor `w^r` of the previous step, `(B, R, N)`.
+
+    Returns:
+        Tuple `(forward, backward)` of tensors of shape `(B, V, R, N)`.
+    """
+    read_weightings = ops.expand_dims(read_weightings, 1)
+    forward = ops.transpose(
+        ops.matmul(link, ops.transpose(read_weightings, (0, 1, 3, 2))),
+        (0, 1, 3, 2),
+    )
+    backward = ops.matmul(read_weightings, link)
+    return forward, backward
+
+
+def read_weighting(backward, content, forward, read_modes):
+    """Returns `w^r = Σ_v π[b_v] b^v + π[c] C + Σ_v π[f_v] f^v` for each head.
+
+    Source: Graves et al. (2016), Methods, *Read weighting*.
+
+    Args:
+        backward: Tensor `b` of shape `(B, V, R, N)`.
+        content: Tensor `C(M, k^r, β^r)` of shape `(B, R, N)`.
+        forward: Tensor `f` of shape `(B, V, R, N)`.
+        read_modes: Tensor `π` of shape `(B, R, 1 + 2V)`, the modes in the
+            order backward_1 … backward_V, content, forward_1 … forward_V.
+
+    Returns:
+        Tensor of shape `(B, R, N)`, not negative, each head's sum at most 1.
+    """
+    num_writes = backward.shape[1]
+    weighting = read_modes[:, :, num_writes, None] * content
+    for head in range(num_writes):
+        towards_older = read_modes[:, :, head, None]
+        towards_newer = read_modes[:, :, num_writes + 1 + head, None]
+        weighting = (
+            weighting
+            + towards_older * backward[:, head]
+            + towards_newer * forward[:, head]
+        )
+    return weighting

@@ -1,0 +1,508 @@
+"""The Differentiable Neural Computer as a Keras RNN cell."""
+
+import numbers
+
+import keras
+from keras import constraints, initializers, ops, regularizers
+
+from keras_dnc.dropout import PassesDropoutMasks
+from keras_dnc.interface import Interface, InterfaceVector, interface_size
+from keras_dnc.layers import ReadHead, WriteHead
+from keras_dnc.precision import AtLeastFloat32
+from keras_dnc.serialization import deserialize_layers
+from keras_dnc.state import DNCState, StateLayout
+from keras_dnc.validation import fraction, positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
+class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
+    """One time step of a Differentiable Neural Computer.
+
+    A controller network reads the input and what it last read from memory,
+    emits an interface vector, and through it writes to and reads from a
+    memory of `memory_size` slots:
+
+        χ = [x ; r]         controller's input: step input, last reads
+        h = controller(χ)   then `normalization`, then clipped
+        ξ = W_ξ h + b_ξ     interface vector
+        r = reads           after writing to memory, by ξ
+        y = W_y [h ; r] + b_y
+
+    Use it as `keras.layers.RNN(DNCCell(...))`, or write `DNC(...)`.
+
+    Source: Graves et al., [Hybrid computing using a neural network with
+    dynamic external memory](https://doi.org/10.1038/nature20101), Nature 538
+    (2016), Methods.
+
+    Shapes below are written with `B` examples in a batch, `X` features of an
+    input step, `N` = `memory_size`, `W` = `word_size`, `R` = `num_reads`,
+    `V` = `num_writes`.
+
+    Args:
+        units: Width of an output step `y`.
+        controller: An integer for a `keras.layers.LSTMCell` of that many
+            units; or any Keras RNN cell; or any layer that maps `(B, X +
+            R·W)` to `(B, H)`, for a controller without recurrence.
+        memory_size: Number of slots of the memory.
+        word_size: Width of a slot.
+        num_reads: Number of read heads.
+        num_writes: Number of write heads.
+        normalization: Layer through which the controller's output `h` passes
+            on its way to interface and output, such as
+            `keras.layers.LayerNormalization()`. The controller's own state
+            stays as the controller made it. Default: none.
+        clip_value: `h` is then clipped to [-clip_value, clip_value]; None for
+            no clipping.
+        interface: Layer called as `Interface`, in its place.
+        write_head: Layer called as `WriteHead`, in its place.
+        read_head: Layer called as `ReadHead`, in its place.
+        kernel_initializer: Initializer of the kernels of the LSTM controller
+            and of the projections to interface and output.
+        recurrent_initializer: Initializer of the LSTM controller's recurrent
+            kernel.
+        bias_initializer: Initializer of the biases.
+        kernel_regularizer: Regularizer of each kernel.
+        recurrent_regularizer: Regularizer of the LSTM controller's recurrent
+            kernel.
+        bias_regularizer: Regularizer of each bias.
+        kernel_constraint: Constraint of each kernel.
+        recurrent_constraint: Constraint of the LSTM controller's recurrent
+            kernel.
+        bias_constraint: Constraint of each bias.
+        dropout: Fraction of the inputs `χ` that the LSTM controller drops.
+        recurrent_dropout: Fraction of its state that it drops.
+        seed: Seed of the LSTM controller's dropout.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Arguments named after the LSTM controller hold for one made from an
+    integer; a controller of your own brings its own.
+
+    Call arguments:
+        inputs: Step input `x`, shape `(B, X)`.
+        states: List of tensors of shape `(B, size)`, with the widths
+            `state_size`; `unpack_state` shows what they hold. A state of your
+            own needs links with a diagonal of zeros.
+        training: Whether the controller drops units.
+
+    Returns:
+        Tuple of the output `y`, shape `(B, units)`, and the new states.
+
+    Under a half-precision policy the controller and the projections compute
+    in half precision, the memory and its addressing in float32.
+
+    Raises:
+        ValueError: If an argument is out of its range, or if arguments do
+            not fit each other.
+
+    Example:
+    >>> cell = keras_dnc.DNCCell(4, controller=16, memory_size=8, word_size=5)
+    >>> layer = keras.layers.RNN(cell, return_sequences=True)
+    >>> layer(np.zeros((2, 7, 3))).shape
+    TensorShape([2, 7, 4])
+    >>> cell.unpack_state(cell.get_initial_state(batch_size=2)).link.shape
+    TensorShape([2, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        controller: int | keras.layers.Layer = 128,
+        memory_size: int = 64,
+        word_size: int = 32,
+        num_reads: int = 4,
+        num_writes: int = 1,
+        normalization: keras.layers.Layer | None = None,
+        clip_value: float | None = 20.0,
+        interface: keras.layers.Layer | None = None,
+        write_head: keras.layers.Layer | None = None,
+        read_head: keras.layers.Layer | None = None,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units = positive_integer("units", units)
+        self.memory_size = positive_integer("memory_size", memory_size)
+        self.word_size = positive_integer("word_size", word_size)
+        self.num_reads = positive_integer("num_reads", num_reads)
+        self.num_writes = positive_integer("num_writes", num_writes)
+        self.clip_value = _clip_value(clip_value)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout = fraction("dropout", dropout)
+        self.recurrent_dropout = fraction(
+            "recurrent_dropout", recurrent_dropout
+        )
+        self.seed = seed
+
+        sublayers = {
+            "interface": interface,
+            "write_head": write_head,
+            "read_head": read_head,
+        }
+        self._defaults = [k for k, layer in sublayers.items() if layer is None]
+        self._controller_units = None
+        if not isinstance(controller, keras.layers.Layer):
+            controller = self._make_controller(controller)
+        self.controller = self._checked_controller(controller)
+        self.normalization = normalization
+        self.interface = self._checked_interface(
+            interface or self._make_interface()
+        )
+        self.write_head = write_head or WriteHead(
+            dtype=self.dtype_policy, name="write_head"
+        )
+        self.read_head = read_head or ReadHead(
+            dtype=self.dtype_policy, name="read_head"
+        )
+        self.output_projection = self.make_projection(
+            self.units, name="output_projection"
+        )
+        self._layout = StateLayout(
+            DNCState(
+                memory=(self.memory_size, self.word_size),
+                usage=(self.memory_size,),
+                precedence=(self.num_writes, self.memory_size),
+                link=(self.num_writes, self.memory_size, self.memory_size),
+                write_weightings=(self.num_writes, self.memory_size),
+                read_weightings=(self.num_reads, self.memory_size),
+                reads=(self.num_reads, self.word_size),
+                controller_states=self._controller_state_size,
+            )
+        )
+
+    def make_projection(self, units: int, name: str) -> keras.layers.Layer:
+        """Returns the layer for one of the cell's two linear maps.
+
+        `W_ξ h + b_ξ` and `W_y [h ; r] + b_y` are made here, so that a
+        subclass changes what both are made of.
+
+        Args:
+            units: The width of the map's output.
+            name: The layer's name.
+        """
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=_fresh(self.kernel_initializer),
+            bias_initializer=_fresh(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output step, `units`."""
+        return self.units
+
+    @property
+    def state_size(self) -> list[int]:
+        """The widths of the state's flat tensors."""
+        return self._layout.sizes
+
+    @property
+    def reads_size(self) -> int:
+        """Width `R·W` of all read vectors together."""
+        return self.num_reads * self.word_size
+
+    def build(self, input_shape):
+        """Builds every sublayer, by one symbolic step."""
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
+        batch_size = input_shape[0]
+        states = [
+            keras.KerasTensor((batch_size, size), dtype=self.compute_dtype)
+            for size in self.state_size
+        ]
+        inputs = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
+        self.step(inputs, self.unpack_state(states))
+        # An outer call in training mode draws masks here that hold no values.
+        self.reset_dropout_mask()
+        self.reset_recurrent_dropout_mask()
+
+    def call(self, inputs, states, training=False):
+        """Returns the output and the new states, as flat tensors."""
+        outputs, state, _ = self.step(inputs, self.unpack_state(states))
+        return outputs, self.pack_state(state)
+
+    def step(
+        self, inputs, state: DNCState
+    ) -> tuple[keras.KerasTensor, DNCState, InterfaceVector]:
+        """Computes one time step and shows the interface vector.
+
+        The cell must have been built.
+
+        Args:
+            inputs: Step input `x`, shape `(B, X)`.
+            state: The `DNCState` of the previous step.
+
+        Returns:
+            Tuple of the output `y`, the new `DNCState` and the parts of the
+            interface vector.
+        """
+        hidden, controller_states = self._control(inputs, state)
+        interface = self.interface(hidden)
+        memory, usage, write_weightings = self.write_head(
+            interface,
+            state.memory,
+            state.usage,
+            state.write_weightings,
+            state.read_weightings,
+        )
+        reads, read_weightings, link, precedence = self.read_head(
+            interface,
+            memory,
+            state.link,
+            state.precedence,
+            write_weightings,
+            state.read_weightings,
+        )
+        outputs = self.output_projection(self._with_reads(hidden, reads))
+        new_state = DNCState(
+            memory,
+            usage,
+            precedence,
+            link,
+            write_weightings,
+            read_weightings,
+            reads,
+            controller_states,
+        )
+        return outputs, new_state, interface
+
+    def _control(self, inputs, state):
+        """Returns `h_t` and the controller's new states."""
+        inputs = self._with_reads(inputs, state.reads)
+        if self._is_recurrent:
+            hidden, controller_states = self.controller(
+                inputs, state.controller_states
+            )
+        else:
+            hidden, controller_states = self.controller(inputs), []
+        if self.normalization is not None:
+            hidden = self.normalization(hidden)
+        hidden = ops.cast(hidden, self.compute_dtype)
+        if self.clip_value is not None:
+            hidden = ops.clip(hidden, -self.clip_value, self.clip_value)
+        return hidden, keras.tree.map_structure(
+            lambda part: ops.cast(part, self.compute_dtype), controller_states
+        )
+
+    def _with_reads(self, x, reads):
+        """Returns `[x ; r¹ … r^R]`."""
+        reads = ops.reshape(reads, (-1, self.reads_size))
+        return ops.concatenate([x, reads], axis=-1)
+
+    def unpack_state(self, states) -> DNCState:
+        """Returns the state that the flat tensors hold, in its true shapes.
+
+        Args:
+            states: List of tensors of shape `(B, size)`, with the widths
+                `state_size`, as `keras.layers.RNN` carries and returns them.
+        """
+        return self._layout.unpack(states)
+
+    def pack_state(self, state: DNCState) -> list:
+        """Returns the flat tensors of a state, as `keras.layers.RNN` takes it.
+
+        Args:
+            state: A `DNCState` of tensors.
+        """
+        return self._layout.pack(state)
+
+    def get_initial_state(self, batch_size=None) -> list:
+        """Returns flat tensors of zeros, and the controller's initial state.
+
+        Args:
+            batch_size: Number of examples.
+        """
+        zeros = [
+            ops.zeros((batch_size, size), dtype=self.compute_dtype)
+            for size in self.state_size
+        ]
+        if not hasattr(self.controller, "get_initial_state"):
+            return zeros
+        controller_states = keras.tree.flatten(
+            self.controller.get_initial_state(batch_size=batch_size)
+        )
+        return zeros[: -len(controller_states)] + [
+            ops.cast(part, self.compute_dtype) for part in controller_states
+        ]
+
+    @property
+    def _is_recurrent(self):
+        return hasattr(self.controller, "state_size")
+
+    @property
+    def _controller_state_size(self):
+        """The controller's `state_size` as the structure of its states."""
+        if not self._is_recurrent:
+            return []
+        size = self.controller.state_size
+        return size if keras.tree.is_nested(size) else [size]
+
+    def _make_controller(self, units):
+        self._controller_units = positive_integer("controller", units)
+        return keras.layers.LSTMCell(
+            self._controller_units,
+            kernel_initializer=_fresh(self.kernel_initializer),
+            recurrent_initializer=_fresh(self.recurrent_initializer),
+            bias_initializer=_fresh(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            recurrent_regularizer=self.recurrent_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            recurrent_constraint=self.recurrent_constraint,
+            bias_constraint=self.bias_constraint,
+            dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+            name="controller",
+        )
+
+    def _make_interface(self):
+        sizes = (self.word_size, self.num_reads, self.num_writes)
+        return Interface(
+            *sizes,
+            projection=self.make_projection(
+                interface_size(*sizes), name="projection"
+            ),
+            dtype=self.dtype_policy,
+            name="interface",
+        )
+
+    def _checked_controller(self, controller):
+        if isinstance(controller, keras.layers.RNN):
+            raise ValueError(
+                "`controller` must be an integer, an RNN cell or a layer "
+                "without recurrence; pass the layer's cell, such as "
+                "`keras.layers.LSTMCell(64)` for `keras.layers.LSTM(64)`. "
+                f"Received: controller={controller}"
+            )
+        if self._controller_units is None:
+            for name in (
+                "recurrent_regularizer",
+                "recurrent_constraint",
+                "dropout",
+                "recurrent_dropout",
+            ):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"`{name}` holds for a controller made from an "
+                        "integer; give it to your own controller itself. "
+                        f"Received: {name}={getattr(self, name)}, "
+                        f"controller={controller}"
+                    )
+        return controller
+
+    def _checked_interface(self, interface):
+        for name in ("word_size", "num_reads", "num_writes"):
+            expected = getattr(self, name)
+            received = getattr(interface, name, expected)
+            if received != expected:
+                raise ValueError(
+                    f"`interface` must have the cell's {name}={expected}. "
+                    f"Received an interface with {name}={received}"
+                )
+        return interface
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        sublayers = {
+            name: None
+            if name in self._defaults
+            else serialize(getattr(self, name))
+            for name in ("interface", "write_head", "read_head")
+        }
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "controller": self._controller_units or serialize(self.controller),
+            "memory_size": self.memory_size,
+            "word_size": self.word_size,
+            "num_reads": self.num_reads,
+            "num_writes": self.num_writes,
+            "normalization": serialize(self.normalization),
+            "clip_value": self.clip_value,
+            **sublayers,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "recurrent_initializer": serialize(self.recurrent_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+            "kernel_regularizer": serialize(self.kernel_regularizer),
+            "recurrent_regularizer": serialize(self.recurrent_regularizer),
+            "bias_regularizer": serialize(self.bias_regularizer),
+            "kernel_constraint": serialize(self.kernel_constraint),
+            "recurrent_constraint": serialize(self.recurrent_constraint),
+            "bias_constraint": serialize(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def deserialize_arguments(
+        cls, config: dict, custom_objects: dict | None = None
+    ) -> dict:
+        """Returns the constructor's arguments that `get_config` stands for.
+
+        Args:
+            config: What `get_config` returned, with or without more keys.
+            custom_objects: Names and classes not registered with Keras.
+        """
+        sublayers = (
+            "controller",
+            "normalization",
+            "interface",
+            "write_head",
+            "read_head",
+        )
+        return deserialize_layers(config, sublayers, custom_objects)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a cell from what `get_config` returned."""
+        return cls(**cls.deserialize_arguments(config, custom_objects))
+
+
+def _clip_value(value):
+    if value is None:
+        return None
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not value > 0:
+        raise ValueError(
+            "`clip_value` must be a positive number, or None for no clipping. "
+            f"Received: clip_value={value!r}"
+        )
+    return float(value)
+
+
+def _fresh(initializer):
+    """Returns an initializer alike: one instance draws the same numbers again.
+
+    An unseeded random initializer of Keras keeps the seed that it drew when it
+    was made; a seeded one keeps the seed that it was given.
+    """
+    if isinstance(initializer, initializers.Initializer):
+        return initializer.clone()
+    return initializer

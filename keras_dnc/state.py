@@ -1,0 +1,101 @@
+"""The state that a DNC carries from step to step."""
+
+import math
+from typing import Any, NamedTuple
+
+from keras import ops, tree
+
+
+class DNCState(NamedTuple):
+    """The state of a DNC after one time step, its parts in their true shapes.
+
+    Each field is a tensor; `B` is the batch, `N` memory slots have width `W`,
+    `R` and `V` are the numbers of read and write heads.
+
+    Attributes:
+        memory: `M`, shape `(B, N, W)`.
+        usage: `u` in [0, 1], shape `(B, N)`.
+        precedence: `p`, shape `(B, V, N)`.
+        link: `L`, shape `(B, V, N, N)`, with a diagonal of zeros.
+        write_weightings: `w^w`, shape `(B, V, N)`.
+        read_weightings: `w^r`, shape `(B, R, N)`.
+        reads: `r`, shape `(B, R, W)`.
+        controller_states: The controller's states in its own structure, each
+            of shape `(B, size)`; an empty list without recurrence.
+    """
+
+    memory: Any
+    usage: Any
+    precedence: Any
+    link: Any
+    write_weightings: Any
+    read_weightings: Any
+    reads: Any
+    controller_states: Any
+
+
+class StateLayout:
+    """The sizes of a state's parts, and the way to and from flat tensors.
+
+    Keras carries states through a recurrence as a list of tensors of shape
+    `(B, size)`.
+
+    Args:
+        shapes: A `DNCState` of the shape of each part for one example, without
+            the batch; `controller_states` holds the controller's `state_size`.
+    """
+
+    def __init__(self, shapes: DNCState):
+        self.shapes = shapes._replace(
+            controller_states=tree.flatten(shapes.controller_states)
+        )
+        self.controller_structure = shapes.controller_states
+
+    @property
+    def sizes(self) -> list[int]:
+        """The width of each flat tensor."""
+        *memory, controller = self.shapes
+        return [math.prod(shape) for shape in memory] + controller
+
+    def pack(self, state: DNCState) -> list:
+        """Returns the flat tensors of a state.
+
+        Args:
+            state: A `DNCState` of tensors.
+
+        Returns:
+            List of tensors of shape `(B, size)`, with the widths `sizes`.
+        """
+        parts = [*state[:-1], *tree.flatten(state.controller_states)]
+        return [
+            ops.reshape(part, (-1, size))
+            for part, size in zip(parts, self.sizes, strict=True)
+        ]
+
+    def unpack(self, states) -> DNCState:
+        """Returns the state that flat tensors hold.
+
+        Args:
+            states: Tensors of shape `(B, size)`, as `pack` returns them.
+
+        Returns:
+            A `DNCState` of tensors.
+
+        Raises:
+            ValueError: If there is another number of tensors.
+        """
+        states = list(states)
+        if len(states) != len(self.sizes):
+            raise ValueError(
+                f"`states` must be {len(self.sizes)} tensors of the sizes "
+                f"{self.sizes}. Received {len(states)} tensors."
+            )
+        *shapes, _ = self.shapes
+        memory, controller = states[: len(shapes)], states[len(shapes) :]
+        return DNCState(
+            *(
+                ops.reshape(part, (-1, *shape))
+                for part, shape in zip(memory, shapes, strict=True)
+            ),
+            tree.pack_sequence_as(self.controller_structure, controller),
+        )
