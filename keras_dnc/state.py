@@ -49,7 +49,7 @@ class StateLayout:
         self.shapes = shapes._replace(
             controller_states=tree.flatten(shapes.controller_states)
         )
-        self.controller_structure = shapes.controller_states
+        self.controller_structure = _plain(shapes.controller_states)
 
     @property
     def sizes(self) -> list[int]:
@@ -99,3 +99,14 @@ class StateLayout:
             ),
             tree.pack_sequence_as(self.controller_structure, controller),
         )
+
+
+def _plain(structure):
+    """Returns a structure with plain lists in place of Keras' tracked ones.
+
+    Keras turns a list that a layer keeps, such as an LSTM cell's `state_size`,
+    into a class of its own, in which JAX sees no container.
+    """
+    if isinstance(structure, list):
+        return [_plain(part) for part in structure]
+    return structure

@@ -1,0 +1,206 @@
+"""The command line: `python -m keras_dnc`."""
+
+import argparse
+import dataclasses
+import importlib.util
+import shutil
+import sys
+import tempfile
+import typing
+from pathlib import Path
+
+from keras_dnc import training
+from keras_dnc.tasks import TASKS, Recipe
+
+PICTURE_FILE = "memory.png"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: The command's words; default those of the process.
+
+    Returns:
+        The exit status: 0, or 1 after an error, which is printed. Words that
+        are no command end the process with status 2, as argparse does.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"keras_dnc: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train(options):
+    task_class = TASKS[options.task_name]
+    task = task_class(**_given(options, task_class))
+    recipe = dataclasses.replace(task.recipe, **_given(options, Recipe))
+    out = Path(options.out or Path("runs", task.name))
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(
+            f"{out}: exists already; name another folder with --out, or "
+            "replace it with --overwrite"
+        )
+    if options.picture and importlib.util.find_spec("matplotlib") is None:
+        raise ModuleNotFoundError(
+            "the picture needs matplotlib: pip install keras_dnc[plots], or "
+            "leave the picture out with --no-picture"
+        )
+    model = training.train(task, recipe, options.seed)
+    figures = training.evaluate(model, task, options.seed)
+
+    # The folder gets its name when all of it is there.
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=out.parent, prefix=f".{out.name}-unfinished-"
+    ) as unfinished:
+        folder = Path(unfinished, out.name)
+        folder.mkdir()
+        training.save(folder, model, task)
+        if options.picture:
+            _draw(folder / PICTURE_FILE, model, task, options.seed)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    _print_table(figures)
+    print(f"saved to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+
+
+def _evaluate(options):
+    task_class = TASKS[options.task_name]
+    folder = Path(options.folder)
+    model, task = training.load(
+        folder, options.task_name, **_given(options, task_class)
+    )
+    _print_table(training.evaluate(model, task, options.seed))
+
+
+def _draw(path, model, task, seed):
+    """Draws the first test sequence's way through the memory."""
+    from keras_dnc.plots import memory_at_work
+    from keras_dnc.tracing import trace
+
+    batch = training.test_batch(task, seed)
+    first = batch._replace(inputs=batch.inputs[:1])
+    steps = int(batch.weights[0].nonzero()[0].max()) + 1
+    of_first = trace(model.get_layer("dnc").cell, first.inputs[:, :steps])
+    outputs = model.predict(first.inputs, verbose=0)
+    targets, answers = task.shown(outputs, batch, example=0)
+    figure = memory_at_work(
+        of_first,
+        targets[:steps],
+        answers[:steps],
+        input_labels=task.input_labels,
+        output_labels=task.output_labels,
+    )
+    figure.savefig(path, dpi=150)
+
+
+def _print_table(figures):
+    width = max(map(len, figures))
+    for name, figure in figures.items():
+        number = f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
+        print(f"{name:<{width}}  {number:>10}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_dnc",
+        description="Trains and evaluates Differentiable Neural Computers.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    train = _add_command(
+        commands, "train", "train a DNC on a task and save it", _train
+    )
+    evaluate = _add_command(
+        commands, "evaluate", "print a saved DNC's figures", _evaluate
+    )
+    for name, task in TASKS.items():
+        options = train.add_parser(
+            name, help=task.summary, description=_first_line(task)
+        )
+        options.set_defaults(task_name=name)
+        _add_options(options.add_argument_group("task"), task)
+        _add_options(
+            options.add_argument_group("network and training"),
+            Recipe,
+            defaults=dataclasses.asdict(task.recipe),
+        )
+        options.add_argument(
+            "--seed", type=int, default=0, help="of all that is random [0]"
+        )
+        options.add_argument(
+            "--out", metavar="FOLDER", help=f"where to save [runs/{name}]"
+        )
+        options.add_argument(
+            "--overwrite", action="store_true", help="replace that folder"
+        )
+        options.add_argument(
+            "--picture",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="draw the memory at work, with matplotlib",
+        )
+
+        options = evaluate.add_parser(
+            name, help=task.summary, description=_first_line(task)
+        )
+        options.set_defaults(task_name=name)
+        options.add_argument("folder", help="what `train` saved")
+        _add_options(
+            options.add_argument_group(
+                "task", "as in training where it is not given"
+            ),
+            task,
+        )
+        options.add_argument(
+            "--seed", type=int, default=0, help="of the sequences [0]"
+        )
+    return parser
+
+
+def _add_command(commands, name, description, run):
+    command = commands.add_parser(
+        name, help=description, description=description
+    )
+    command.set_defaults(run=run)
+    return command.add_subparsers(required=True, metavar="TASK")
+
+
+def _add_options(group, options_class, defaults=None):
+    """Adds an option for each field that `option` made."""
+    types = typing.get_type_hints(options_class)
+    for field in dataclasses.fields(options_class):
+        if "description" not in field.metadata:
+            continue
+        default = (defaults or {}).get(field.name, field.default)
+        shown = "" if default == "" else f" [{default}]"
+        of_type = types[field.name]
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            # What is not given stays with the task's or the recipe's default.
+            default=argparse.SUPPRESS,
+            help=field.metadata["description"] + shown,
+            **(
+                {"action": argparse.BooleanOptionalAction}
+                if of_type is bool
+                else {"type": of_type, "metavar": of_type.__name__.upper()}
+            ),
+        )
+
+
+def _given(options, options_class) -> dict:
+    """Returns the options of a dataclass that the command line gave."""
+    names = {field.name for field in dataclasses.fields(options_class)}
+    return {k: v for k, v in vars(options).items() if k in names}
+
+
+def _first_line(task):
+    return task.__doc__.strip().splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Pictures of a memory at work. They need matplotlib."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from keras_dnc.tracing import Trace
+
+# One hue from light to dark, readable in print and to every eye.
+COLORS = "Blues"
+
+
+def memory_at_work(
+    trace: Trace,
+    targets: np.ndarray | None = None,
+    answers: np.ndarray | None = None,
+    example: int = 0,
+    steps: int | None = None,
+    input_labels: Sequence[str] | None = None,
+    output_labels: Sequence[str] | None = None,
+) -> Figure:
+    """Draws what one sequence did with the memory, panel under panel.
+
+    Input, target and answer, the write and the read weightings of each head,
+    and the gates, all over the same time axis and on one scale of color.
+    Values outside [0, 1] are drawn as its ends.
+
+    Args:
+        trace: A `Trace`.
+        targets: What was asked for, shape `(T, Y)`; no panel without.
+        answers: The outputs as they are to be shown, shape `(T, units)`, with
+            NaN where nothing is; default the trace's outputs.
+        example: The sequence's number in the batch.
+        steps: How many steps to draw; default all.
+        input_labels: The name of each input feature.
+        output_labels: The name of each output feature.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+    """
+    time = slice(steps)
+    state, interface = trace.state, trace.interface
+    answers = trace.outputs[example] if answers is None else answers
+    panels = [("input", trace.inputs[example], input_labels)]
+    if targets is not None:
+        panels.append(("target", targets, output_labels))
+    panels.append(("output", answers, output_labels))
+    for title, weightings in (
+        ("write weighting", state.write_weightings[example]),
+        ("read weighting", state.read_weightings[example]),
+    ):
+        for head in range(weightings.shape[1]):
+            panels.append((f"{title} {head + 1}", weightings[:, head], None))
+    gates = {
+        "free": interface.free_gates[example],
+        "allocation": interface.allocation_gates[example],
+        "write": interface.write_gates[example],
+    }
+    labels = [
+        f"{name} {head + 1}"
+        for name, gate in gates.items()
+        for head in range(gate.shape[-1])
+    ]
+    panels.append(("gates", np.concatenate([*gates.values()], -1), labels))
+    return _over_time([(name, x[time], rows) for name, x, rows in panels])
+
+
+def _over_time(panels):
+    """Draws arrays of shape `(T, rows)` under each other, time to the right."""
+    heights = [max(4, min(array.shape[1], 24)) for _, array, _ in panels]
+    length = len(panels[0][1])
+    figure = Figure(
+        figsize=(max(7, 3 + 0.11 * length), 1 + 0.17 * sum(heights)),
+        layout="constrained",
+    )
+    all_axes = figure.subplots(
+        len(panels), 1, sharex=True, height_ratios=heights, squeeze=False
+    )[:, 0]
+    for axes, (title, array, labels) in zip(all_axes, panels, strict=True):
+        image = axes.imshow(
+            array.T,
+            aspect="auto",
+            interpolation="nearest",
+            cmap=COLORS,
+            vmin=0,
+            vmax=1,
+        )
+        axes.set_ylabel(title, rotation=0, ha="right", va="center")
+        axes.yaxis.tick_right()
+        if labels is None:
+            last = array.shape[1] - 1
+            labels = {0: "slot 0", last: f"slot {last}"}
+        else:
+            labels = dict(enumerate(labels))
+        # More labels than a panel is high would lie on each other.
+        if len(labels) <= 24:
+            axes.set_yticks([*labels], [*labels.values()], fontsize="x-small")
+        else:
+            axes.set_yticks([])
+    all_axes[-1].set_xlabel("time step")
+    figure.colorbar(
+        image,
+        ax=[*all_axes],
+        location="bottom",
+        shrink=0.4,
+        aspect=30,
+        label="0 or below to 1 or above",
+    )
+    return figure

@@ -1,0 +1,163 @@
+"""What every task is to the code that trains and evaluates on it."""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from keras_dnc.validation import positive_integer
+
+
+class Batch(NamedTuple):
+    """Sequences, what to answer, and where an answer counts.
+
+    Attributes:
+        inputs: Array of shape `(B, T, X)`.
+        targets: Array of shape `(B, T, Y)`, or `(B, T)` of class numbers.
+        weights: Array of shape `(B, T)`: 1 where the output counts, else 0.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+def option(default, description: str):
+    """Returns a dataclass field that is also a command-line option.
+
+    Args:
+        default: The field's default value.
+        description: One line for `--help`.
+    """
+    return dataclasses.field(
+        default=default, metadata={"description": description}
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The sizes of a DNC and the settings that train it on a task."""
+
+    controller: int = option(64, "units of the LSTM controller")
+    memory_size: int = option(16, "slots of the memory")
+    word_size: int = option(16, "width of a slot")
+    num_reads: int = option(1, "read heads")
+    num_writes: int = option(1, "write heads")
+    normalization: bool = option(
+        False, "layer normalization of the controller's output"
+    )
+    learning_rate: float = option(1e-3, "learning rate of Adam")
+    clipnorm: float = option(10.0, "largest norm of a variable's gradient")
+    batch_size: int = option(16, "sequences in a batch")
+    epochs: int = option(1, "passes through the training sequences")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task: its data, its loss and its score.
+
+    A subclass is a frozen dataclass whose fields, made by `option`, are the
+    task's options on the command line. It sets the class attributes below and
+    implements the methods.
+
+    Attributes:
+        name: The task's name on the command line.
+        summary: One line for `--help`.
+        recipe: The `Recipe` that trains a DNC on it by default.
+        input_labels: The name of each input feature, for pictures.
+        output_labels: The name of each output feature, for pictures.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    recipe: ClassVar[Recipe]
+
+    @property
+    def input_labels(self) -> list[str]:
+        """The name of each of the `X` input features."""
+        raise NotImplementedError
+
+    @property
+    def output_labels(self) -> list[str]:
+        """The name of each of the `Y` output features."""
+        raise NotImplementedError
+
+    def training_data(self, rng: np.random.Generator) -> Batch:
+        """Returns all sequences of one training pass."""
+        raise NotImplementedError
+
+    def test_data(self, rng: np.random.Generator) -> Batch:
+        """Returns the sequences to evaluate on."""
+        raise NotImplementedError
+
+    def compile_arguments(self) -> dict:
+        """Returns `loss` and `weighted_metrics` for `model.compile`."""
+        raise NotImplementedError
+
+    def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
+        """Returns figures by name, in the literature's unit.
+
+        Args:
+            outputs: What a model answers, shape `(B, T, Y)`.
+            batch: The sequences that were asked.
+        """
+        raise NotImplementedError
+
+    def shown(
+        self, outputs: np.ndarray, batch: Batch, example: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns target and answer of one sequence as a picture shows them.
+
+        Args:
+            outputs: What a model answers to the batch, shape `(B, T, Y)`.
+            batch: The sequences that were asked.
+            example: The sequence's number in the batch.
+
+        Returns:
+            Two arrays of shape `(T, Y)`, with NaN at steps that do not count.
+        """
+        counts = np.where(batch.weights[example] > 0, 1.0, np.nan)[:, None]
+        return batch.targets[example] * counts, outputs[example] * counts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratedTask(Task):
+    """A task whose sequences are drawn at random.
+
+    A subclass sets the defaults of the options and implements `sample`.
+
+    Raises:
+        ValueError: If an option is not a positive integer, or if `min_length`
+            is above `max_length`.
+    """
+
+    min_length: int = option(1, "fewest items of a sequence")
+    max_length: int = option(10, "most items of a sequence")
+    sequences: int = option(10_000, "training sequences")
+    test_sequences: int = option(1_000, "sequences to evaluate on")
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            positive_integer(field.name, getattr(self, field.name))
+        if self.min_length > self.max_length:
+            raise ValueError(
+                "`min_length` must be at most max_length="
+                f"{self.max_length}. Received: min_length={self.min_length}"
+            )
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences.
+
+        Args:
+            count: How many.
+            rng: Where lengths and items are drawn from.
+        """
+        raise NotImplementedError
+
+    def training_data(self, rng: np.random.Generator) -> Batch:
+        """Returns `sequences` fresh sequences."""
+        return self.sample(self.sequences, rng)
+
+    def test_data(self, rng: np.random.Generator) -> Batch:
+        """Returns `test_sequences` fresh sequences."""
+        return self.sample(self.test_sequences, rng)
