@@ -143,12 +143,22 @@ def allocation_weighting(usage):
     """
     usage = EPSILON + (1 - EPSILON) * usage
     order = ops.argsort(usage, axis=-1)
-    ascending = ops.take_along_axis(usage, order, axis=-1)
+    ascending = _reorder(usage, order)
     before = ops.concatenate(
         [ops.ones_like(ascending[:, :1]), ascending[:, :-1]], axis=-1
     )
     allocation = (1 - ascending) * ops.cumprod(before, axis=-1)
-    return ops.take_along_axis(allocation, ops.argsort(order, axis=-1), axis=-1)
+    return _reorder(allocation, ops.argsort(order, axis=-1))
+
+
+def _reorder(x, order):
+    """Returns `x[b, order[b, n]]`, of the shape of `x`, `(B, N)`.
+
+    As `ops.take_along_axis`, whose gradient XLA fails to compile in a loop
+    when the batch size is unknown.
+    """
+    example = ops.cumsum(ops.ones_like(order[:, :1]), axis=0) - 1
+    return ops.take(ops.reshape(x, (-1,)), x.shape[-1] * example + order)
 
 
 def allocation_weightings(usage, allocation_gates, write_gates):
