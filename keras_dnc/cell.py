@@ -11,7 +11,7 @@ from keras_dnc.layers import ReadHead, WriteHead
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.state import DNCState, StateLayout
-from keras_dnc.validation import fraction, positive_integer
+from keras_dnc.validation import fraction, layer, positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -157,21 +157,23 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             "write_head": write_head,
             "read_head": read_head,
         }
-        self._defaults = [k for k, layer in sublayers.items() if layer is None]
+        self._defaults = [k for k, part in sublayers.items() if part is None]
         self._controller_units = None
         if not isinstance(controller, keras.layers.Layer):
             controller = self._make_controller(controller)
         self.controller = self._checked_controller(controller)
+        if normalization is not None:
+            layer("normalization", normalization)
         self.normalization = normalization
-        self.interface = self._checked_interface(
-            interface or self._make_interface()
-        )
-        self.write_head = write_head or WriteHead(
-            dtype=self.dtype_policy, name="write_head"
-        )
-        self.read_head = read_head or ReadHead(
-            dtype=self.dtype_policy, name="read_head"
-        )
+        if interface is None:
+            interface = self._make_interface()
+        self.interface = self._checked_interface(layer("interface", interface))
+        if write_head is None:
+            write_head = WriteHead(dtype=self.dtype_policy, name="write_head")
+        self.write_head = layer("write_head", write_head)
+        if read_head is None:
+            read_head = ReadHead(dtype=self.dtype_policy, name="read_head")
+        self.read_head = layer("read_head", read_head)
         self.output_projection = self.make_projection(
             self.units, name="output_projection"
         )
@@ -227,6 +229,11 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
 
     def build(self, input_shape):
         """Builds every sublayer, by one symbolic step."""
+        if len(input_shape) != 2:
+            raise ValueError(
+                "`inputs` of a time step must have the shape (B, X). "
+                f"Received: inputs of shape {tuple(input_shape)}"
+            )
         self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
         batch_size = input_shape[0]
         states = [
@@ -361,7 +368,11 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         return size if keras.tree.is_nested(size) else [size]
 
     def _make_controller(self, units):
-        self._controller_units = positive_integer("controller", units)
+        self._controller_units = positive_integer(
+            "controller",
+            units,
+            "a positive integer, an RNN cell or a layer without recurrence",
+        )
         return keras.layers.LSTMCell(
             self._controller_units,
             kernel_initializer=_fresh(self.kernel_initializer),

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
-from keras_dnc.validation import positive_integer
+from keras_dnc.validation import layer, positive_integer, shapes
 
 
 class InterfaceVector(NamedTuple):
@@ -42,6 +42,26 @@ class InterfaceVector(NamedTuple):
     allocation_gates: Any
     write_gates: Any
     read_modes: Any
+
+
+def as_interface_vector(parts) -> InterfaceVector:
+    """Returns the parts of an interface vector by their names.
+
+    Args:
+        parts: A sequence of tensors, in the order of `InterfaceVector`.
+
+    Raises:
+        ValueError: If it is no such sequence.
+    """
+    expected = len(InterfaceVector._fields)
+    is_sequence = isinstance(parts, (tuple, list))
+    if not is_sequence or len(parts) != expected:
+        raise ValueError(
+            f"`interface` must be the {expected} tensors of an "
+            "InterfaceVector. Received: "
+            + (f"{len(parts)} tensors" if is_sequence else f"{parts}")
+        )
+    return InterfaceVector(*parts)
 
 
 def oneplus(x):
@@ -142,9 +162,11 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         self.word_size = positive_integer("word_size", word_size)
         self.num_reads = positive_integer("num_reads", num_reads)
         self.num_writes = positive_integer("num_writes", num_writes)
-        self.projection = projection or keras.layers.Dense(
-            self.size, dtype=self.dtype_policy, name="projection"
-        )
+        if projection is None:
+            projection = keras.layers.Dense(
+                self.size, dtype=self.dtype_policy, name="projection"
+            )
+        self.projection = layer("projection", projection)
 
     @property
     def part_shapes(self) -> InterfaceVector:
@@ -171,6 +193,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, hidden):
         """Returns the parts of the interface vector for `hidden`."""
+        shapes(hidden=(hidden, "BH"))
         vector = ops.cast(self.projection(hidden), self.compute_dtype)
         parts = self.split(vector)
         return InterfaceVector(

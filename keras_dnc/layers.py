@@ -11,10 +11,11 @@ The heads take the interface's parts as any sequence in the order of
 import keras
 
 from keras_dnc import addressing
-from keras_dnc.interface import InterfaceVector
+from keras_dnc.interface import as_interface_vector
 from keras_dnc.memory import erase_and_write, read
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
+from keras_dnc.validation import layer, shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -49,6 +50,11 @@ class ContentAddressing(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, memory, keys, strengths):
         """Returns the content weightings."""
+        shapes(
+            memory=(memory, "BNW"),
+            keys=(keys, "BHW"),
+            strengths=(strengths, "BH"),
+        )
         return addressing.content_weighting(
             memory, keys, strengths, self.similarity
         )
@@ -91,6 +97,11 @@ class AllocationAddressing(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, usage, allocation_gates, write_gates):
         """Returns the allocation weightings."""
+        shapes(
+            usage=(usage, "BN"),
+            allocation_gates=(allocation_gates, "BV"),
+            write_gates=(write_gates, "BV"),
+        )
         return addressing.allocation_weightings(
             usage, allocation_gates, write_gates
         )
@@ -127,6 +138,12 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, link, precedence, write_weightings, read_weightings):
         """Returns links, precedence, forward and backward weightings."""
+        shapes(
+            link=(link, "BVNN"),
+            precedence=(precedence, "BVN"),
+            write_weightings=(write_weightings, "BVN"),
+            read_weightings=(read_weightings, "BRN"),
+        )
         link = addressing.link(link, precedence, write_weightings)
         precedence = addressing.precedence(precedence, write_weightings)
         forward, backward = addressing.directional_weightings(
@@ -180,19 +197,33 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.content_addressing = content_addressing or ContentAddressing(
-            dtype=self.dtype_policy, name="content_addressing"
-        )
-        self.allocation_addressing = (
-            allocation_addressing
-            or AllocationAddressing(
+        if content_addressing is None:
+            content_addressing = ContentAddressing(
+                dtype=self.dtype_policy, name="content_addressing"
+            )
+        if allocation_addressing is None:
+            allocation_addressing = AllocationAddressing(
                 dtype=self.dtype_policy, name="allocation_addressing"
             )
+        self.content_addressing = layer(
+            "content_addressing", content_addressing
+        )
+        self.allocation_addressing = layer(
+            "allocation_addressing", allocation_addressing
         )
 
     def call(self, interface, memory, usage, write_weightings, read_weightings):
         """Returns memory, usage and write weightings of this step."""
-        interface = InterfaceVector(*interface)
+        interface = as_interface_vector(interface)
+        shapes(
+            memory=(memory, "BNW"),
+            usage=(usage, "BN"),
+            write_weightings=(write_weightings, "BVN"),
+            read_weightings=(read_weightings, "BRN"),
+            free_gates=(interface.free_gates, "BR"),
+            erase_vectors=(interface.erase_vectors, "BVW"),
+            write_vectors=(interface.write_vectors, "BVW"),
+        )
         retention = addressing.retention(interface.free_gates, read_weightings)
         usage = addressing.usage(usage, write_weightings, retention)
         write_weightings = addressing.write_weighting(
@@ -276,12 +307,18 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.content_addressing = content_addressing or ContentAddressing(
-            dtype=self.dtype_policy, name="content_addressing"
+        if content_addressing is None:
+            content_addressing = ContentAddressing(
+                dtype=self.dtype_policy, name="content_addressing"
+            )
+        if temporal_linkage is None:
+            temporal_linkage = TemporalLinkage(
+                dtype=self.dtype_policy, name="temporal_linkage"
+            )
+        self.content_addressing = layer(
+            "content_addressing", content_addressing
         )
-        self.temporal_linkage = temporal_linkage or TemporalLinkage(
-            dtype=self.dtype_policy, name="temporal_linkage"
-        )
+        self.temporal_linkage = layer("temporal_linkage", temporal_linkage)
 
     def call(
         self,
@@ -293,7 +330,7 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
         read_weightings,
     ):
         """Returns reads, read weightings, links and precedence."""
-        interface = InterfaceVector(*interface)
+        interface = as_interface_vector(interface)
         link, precedence, forward, backward = self.temporal_linkage(
             link, precedence, write_weightings, read_weightings
         )

@@ -82,13 +82,15 @@ class StateLayout:
             A `DNCState` of tensors.
 
         Raises:
-            ValueError: If there is another number of tensors.
+            ValueError: If the tensors have other shapes.
         """
         states = list(states)
-        if len(states) != len(self.sizes):
+        received = [tuple(part.shape) for part in states]
+        if [shape[1:] for shape in received] != [(n,) for n in self.sizes]:
             raise ValueError(
-                f"`states` must be {len(self.sizes)} tensors of the sizes "
-                f"{self.sizes}. Received {len(states)} tensors."
+                f"`states` must be {len(self.sizes)} tensors of shape "
+                f"(B, size), of the sizes {self.sizes}. Received "
+                f"{len(states)} tensors, of the shapes {received}"
             )
         *shapes, _ = self.shapes
         memory, controller = states[: len(shapes)], states[len(shapes) :]

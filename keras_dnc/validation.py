@@ -2,13 +2,18 @@
 
 import numbers
 
+import keras
 
-def positive_integer(name: str, value) -> int:
+
+def positive_integer(
+    name: str, value, expected: str = "a positive integer"
+) -> int:
     """Returns `value` as an int.
 
     Args:
         name: The argument's name, for the message.
         value: What the caller passed.
+        expected: What the argument may be, for the message.
 
     Raises:
         ValueError: If `value` is not an integer of at least 1.
@@ -16,7 +21,7 @@ def positive_integer(name: str, value) -> int:
     is_integer = isinstance(value, numbers.Integral)
     if not is_integer or isinstance(value, bool) or value < 1:
         raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            f"`{name}` must be {expected}. Received: {name}={value!r}"
         )
     return int(value)
 
@@ -37,3 +42,49 @@ def fraction(name: str, value) -> float:
             f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}"
         )
     return float(value)
+
+
+def layer(name: str, value) -> keras.layers.Layer:
+    """Returns `value`, a layer.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not a Keras layer.
+    """
+    if not isinstance(value, keras.layers.Layer):
+        raise ValueError(
+            f"`{name}` must be a Keras layer. Received: {name}={value!r}"
+        )
+    return value
+
+
+def shapes(**tensors):
+    """Checks the shapes of tensors that are passed together.
+
+    Args:
+        **tensors: For each argument's name its tensor and its shape in
+            letters, such as `(memory, "BNW")`. A letter stands for one size
+            throughout.
+
+    Raises:
+        ValueError: If a tensor has another shape, as far as it is known.
+    """
+    sizes = {}
+    for name, (tensor, letters) in tensors.items():
+        shape = tuple(tensor.shape)
+        known = [
+            (letter, size)
+            for letter, size in zip(letters, shape, strict=False)
+            if size is not None
+        ]
+        if len(shape) != len(letters) or any(
+            sizes.setdefault(letter, size) != size for letter, size in known
+        ):
+            known = "".join(f", {k}={size}" for k, size in sizes.items())
+            raise ValueError(
+                f"`{name}` must have the shape ({', '.join(letters)}){known}. "
+                f"Received: {name} of shape {shape}"
+            )
