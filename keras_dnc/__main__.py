@@ -9,8 +9,9 @@ import tempfile
 import typing
 from pathlib import Path
 
-from keras_dnc import training
+from keras_dnc import benchmark, training
 from keras_dnc.tasks import TASKS, Recipe
+from keras_dnc.validation import positive_integer
 
 PICTURE_FILE = "memory.png"
 
@@ -49,7 +50,9 @@ def _train(options):
             "the picture needs matplotlib: pip install keras_dnc[plots], or "
             "leave the picture out with --no-picture"
         )
-    model = training.train(task, recipe, options.seed)
+    # A bar where it can move, else a line an epoch.
+    verbose = 1 if sys.stdout.isatty() else 2
+    model = training.train(task, recipe, options.seed, verbose=verbose)
     figures = training.evaluate(model, task, options.seed)
 
     # The folder gets its name when all of it is there.
@@ -76,6 +79,11 @@ def _evaluate(options):
         folder, options.task_name, **_given(options, task_class)
     )
     _print_table(training.evaluate(model, task, options.seed))
+
+
+def _bench(options):
+    repeats = positive_integer("repeats", options.repeats)
+    benchmark.run(options.sizes, repeats, options.peer)
 
 
 def _draw(path, model, task, seed):
@@ -159,6 +167,27 @@ def _parser():
         options.add_argument(
             "--seed", type=int, default=0, help="of the sequences [0]"
         )
+    bench = commands.add_parser(
+        "bench",
+        help="time a training step, beside a peer's if asked",
+        description="time a training step, beside a peer's if asked",
+    )
+    bench.set_defaults(run=_bench)
+    bench.add_argument(
+        "--sizes",
+        nargs="+",
+        choices=benchmark.SIZES,
+        default=[*benchmark.SIZES],
+        help="[all]",
+    )
+    bench.add_argument(
+        "--repeats", type=int, default=6, help="steps to time [6]"
+    )
+    bench.add_argument(
+        "--peer",
+        action="store_true",
+        help="time pytorch-dnc too (PyPI's `dnc`, and torch)",
+    )
     return parser
 
 

@@ -95,6 +95,9 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             not fit each other.
 
     Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> cell = keras_dnc.DNCCell(4, controller=16, memory_size=8, word_size=5)
     >>> layer = keras.layers.RNN(cell, return_sequences=True)
     >>> layer(np.zeros((2, 7, 3))).shape

@@ -144,6 +144,8 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
             has another number of outputs than `interface.size`.
 
     Example:
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> interface = keras_dnc.Interface(word_size=8, num_reads=2)
     >>> parts = interface(np.zeros((3, 16)))
     >>> parts.read_keys.shape, parts.read_modes.shape

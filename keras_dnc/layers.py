@@ -39,6 +39,9 @@ class ContentAddressing(AtLeastFloat32, keras.layers.Layer):
         The weightings, shape `(B, heads, N)`, each of sum 1.
 
     Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> memory = np.eye(3)[None]
     >>> key = np.array([[[0.0, 1.0, 0.0]]])
     >>> weighting = keras_dnc.ContentAddressing()(
@@ -88,6 +91,9 @@ class AllocationAddressing(AtLeastFloat32, keras.layers.Layer):
         The allocation weightings, shape `(B, V, N)`, each of sum at most 1.
 
     Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> usage = np.array([[1.0, 0.0, 1.0]])
     >>> gate = np.ones((1, 1))
     >>> allocation = keras_dnc.AllocationAddressing()(usage, gate, gate)
@@ -128,6 +134,9 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
 
     Example: slot 1 is written after slot 0; forward from 0 is 1.
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> link, precedence = np.zeros((1, 1, 2, 2)), np.array([[[1.0, 0.0]]])
     >>> write, read = np.array([[[0.0, 1.0]]]), np.array([[[1.0, 0.0]]])
     >>> linkage = keras_dnc.TemporalLinkage()
@@ -178,6 +187,8 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
         of those of the previous step.
 
     Example:
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> interface = keras_dnc.Interface(word_size=8, num_reads=2)
     >>> memory, usage, write_weightings = keras_dnc.WriteHead()(
     ...     interface(np.zeros((3, 16))),
@@ -287,6 +298,8 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
         reads have the shape `(B, R, W)`.
 
     Example:
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> interface = keras_dnc.Interface(word_size=8, num_reads=2)
     >>> reads, read_weightings, link, precedence = keras_dnc.ReadHead()(
     ...     interface(np.zeros((3, 16))),

@@ -9,6 +9,8 @@ from keras_dnc.tracing import Trace
 
 # One hue from light to dark, readable in print and to every eye.
 COLORS = "Blues"
+# A panel grows with its rows up to this many; more share the height.
+MOST_ROWS = 24
 
 
 def memory_at_work(
@@ -33,8 +35,8 @@ def memory_at_work(
             NaN where nothing is; default the trace's outputs.
         example: The sequence's number in the batch.
         steps: How many steps to draw; default all.
-        input_labels: The name of each input feature.
-        output_labels: The name of each output feature.
+        input_labels: The name of each input feature; default its number.
+        output_labels: The name of each output feature; default its number.
 
     Returns:
         The `matplotlib.figure.Figure`.
@@ -46,12 +48,13 @@ def memory_at_work(
     if targets is not None:
         panels.append(("target", targets, output_labels))
     panels.append(("output", answers, output_labels))
+    slots = [f"slot {n}" for n in range(state.memory.shape[2])]
     for title, weightings in (
         ("write weighting", state.write_weightings[example]),
         ("read weighting", state.read_weightings[example]),
     ):
         for head in range(weightings.shape[1]):
-            panels.append((f"{title} {head + 1}", weightings[:, head], None))
+            panels.append((f"{title} {head + 1}", weightings[:, head], slots))
     gates = {
         "free": interface.free_gates[example],
         "allocation": interface.allocation_gates[example],
@@ -63,17 +66,24 @@ def memory_at_work(
         for head in range(gate.shape[-1])
     ]
     panels.append(("gates", np.concatenate([*gates.values()], -1), labels))
-    return _over_time([(name, x[time], rows) for name, x, rows in panels])
+    return _over_time(
+        [
+            (
+                title,
+                array[time],
+                rows or [str(i) for i in range(array.shape[1])],
+            )
+            for title, array, rows in panels
+        ]
+    )
 
 
 def _over_time(panels):
     """Draws arrays of shape `(T, rows)` under each other, time to the right."""
-    heights = [max(4, min(array.shape[1], 24)) for _, array, _ in panels]
+    heights = [max(4, min(array.shape[1], MOST_ROWS)) for _, array, _ in panels]
     length = len(panels[0][1])
-    figure = Figure(
-        figsize=(max(7, 3 + 0.11 * length), 1 + 0.17 * sum(heights)),
-        layout="constrained",
-    )
+    width, height = max(7, 3 + 0.11 * length), 1 + 0.17 * sum(heights)
+    figure = Figure(figsize=(width, height), layout="constrained")
     all_axes = figure.subplots(
         len(panels), 1, sharex=True, height_ratios=heights, squeeze=False
     )[:, 0]
@@ -88,23 +98,19 @@ def _over_time(panels):
         )
         axes.set_ylabel(title, rotation=0, ha="right", va="center")
         axes.yaxis.tick_right()
-        if labels is None:
-            last = array.shape[1] - 1
-            labels = {0: "slot 0", last: f"slot {last}"}
-        else:
-            labels = dict(enumerate(labels))
+        rows = range(array.shape[1])
         # More labels than a panel is high would lie on each other.
-        if len(labels) <= 24:
-            axes.set_yticks([*labels], [*labels.values()], fontsize="x-small")
-        else:
-            axes.set_yticks([])
+        ticks = rows if len(rows) <= MOST_ROWS else [0, len(rows) - 1]
+        axes.set_yticks(ticks, [labels[i] for i in ticks], fontsize="x-small")
     all_axes[-1].set_xlabel("time step")
     figure.colorbar(
         image,
         ax=[*all_axes],
         location="bottom",
         shrink=0.4,
-        aspect=30,
+        fraction=0.15 / height,
+        pad=0.15 / height,
+        aspect=0.4 * width / 0.15,
         label="0 or below to 1 or above",
     )
     return figure

@@ -47,6 +47,8 @@ class DNC(keras.layers.RNN):
         ValueError: If an argument is out of its range.
 
     Example:
+    >>> import numpy as np
+    >>> import keras_dnc
     >>> layer = keras_dnc.DNC(
     ...     4, controller=16, memory_size=8, word_size=5, return_state=True
     ... )

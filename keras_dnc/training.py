@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -125,22 +126,39 @@ def load(folder: Path, name: str, **options) -> tuple[keras.Model, Task]:
             raise FileNotFoundError(
                 f"{file}: expected a file that `train` wrote. There is none"
             )
+    task = _saved_task(folder / TASK_FILE, name, options)
     try:
-        saved = json.loads((folder / TASK_FILE).read_text(encoding="utf-8"))
-        saved_name = saved.pop("name")
-        saved = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in saved.items()
-        }
-    except (ValueError, KeyError, AttributeError) as error:
+        return keras.saving.load_model(folder / MODEL_FILE), task
+    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
         raise ValueError(
-            f"{folder / TASK_FILE}: expected a task and its options, as "
-            f"`train` writes them. Received another content: {error!r}"
+            f"{folder / MODEL_FILE}: expected a model as `train` saves it. "
+            f"Received a file that cannot be loaded: {error}"
+        ) from error
+
+
+def _saved_task(file, name, options):
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        saved_name = saved.pop("name")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file}: expected a task's name and options, as `train` writes "
+            f"them. Received another content: {error!r}"
         ) from error
     if saved_name != name:
         raise ValueError(
-            f"{folder}: expected a model trained on {name}. Received one "
+            f"{file}: expected a model trained on {name}. Received one "
             f"trained on {saved_name}"
         )
-    task = TASKS[name](**{**saved, **options})
-    return keras.saving.load_model(folder / MODEL_FILE), task
+    names = {field.name for field in dataclasses.fields(TASKS[name])}
+    if saved.keys() - names:
+        raise ValueError(
+            f"{file}: expected options among {sorted(names)}. Received: "
+            f"{sorted(saved)}"
+        )
+    # JSON has lists alone, and the vocabulary is a tuple.
+    saved = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in saved.items()
+    }
+    return TASKS[name](**{**saved, **options})

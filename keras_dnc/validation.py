@@ -1,5 +1,6 @@
 """Checks of arguments that answer with what was expected and what came."""
 
+import math
 import numbers
 
 import keras
@@ -24,6 +25,24 @@ def positive_integer(
             f"`{name}` must be {expected}. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def positive_number(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not a finite number above 0.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise ValueError(
+            f"`{name}` must be a positive number. Received: {name}={value!r}"
+        )
+    return float(value)
 
 
 def fraction(name: str, value) -> float:

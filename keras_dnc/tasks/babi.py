@@ -233,14 +233,15 @@ def parse(text: str, name: str) -> list[list[Line]]:
     stories = []
     for number, text_line in enumerate(text.splitlines(), start=1):
         place = f"{name}, line {number}"
-        match = re.fullmatch(r"(\d+) ([^\t]*\S)\s*(\t.*)?", text_line)
+        match = re.fullmatch(r"(\d+) ([^\t]*\S) *(\t.*)?", text_line)
         if not match:
             raise ValueError(
                 f"{place}: expected a number and a sentence. "
                 f"Received: {text_line!r}"
             )
         index, sentence, fields = match.groups()
-        answer = _question_answer(fields, place) if fields else []
+        is_question = fields is not None or sentence.endswith("?")
+        answer = _answer(fields or "", place) if is_question else []
         if index == "1":
             stories.append([])
         expected = len(stories[-1]) + 1 if stories else 1
@@ -258,14 +259,15 @@ def parse(text: str, name: str) -> list[list[Line]]:
     return stories
 
 
-def _question_answer(fields, place):
-    answer = fields.split("\t")[1].strip().lower()
-    if not answer or not all(answer.split(",")):
+def _answer(fields, place):
+    answer = fields.partition("\t")[2].partition("\t")[0]
+    answer = answer.strip().lower().split(",")
+    if not all(answer):
         raise ValueError(
-            f"{place}: expected an answer of words separated by commas after "
-            f"the question's tab. Received: {answer!r}"
+            f"{place}: expected a question's answer after a tab, its words "
+            f"separated by commas. Received: {fields!r}"
         )
-    return answer.split(",")
+    return answer
 
 
 def _steps(story, number):

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from keras_dnc.validation import positive_integer
+from keras_dnc.validation import positive_integer, positive_number
 
 
 class Batch(NamedTuple):
@@ -36,7 +36,11 @@ def option(default, description: str):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The sizes of a DNC and the settings that train it on a task."""
+    """The sizes of a DNC and the settings that train it on a task.
+
+    Raises:
+        ValueError: If a setting is not positive.
+    """
 
     controller: int = option(64, "units of the LSTM controller")
     memory_size: int = option(16, "slots of the memory")
@@ -50,6 +54,13 @@ class Recipe:
     clipnorm: float = option(10.0, "largest norm of a variable's gradient")
     batch_size: int = option(16, "sequences in a batch")
     epochs: int = option(1, "passes through the training sequences")
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if field.type is int:
+                positive_integer(field.name, getattr(self, field.name))
+            if field.type is float:
+                positive_number(field.name, getattr(self, field.name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,220 @@
+"""The command line, run as its user runs it."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dnc import training
+from keras_dnc.__main__ import main
+from keras_dnc.tasks import Echo
+
+SMALL = [
+    "--sequences=8",
+    "--test-sequences=5",
+    "--controller=4",
+    "--memory-size=3",
+    "--word-size=2",
+    "--batch-size=8",
+]
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Spares the training where it is not the point."""
+    monkeypatch.setattr(
+        training,
+        "train",
+        lambda task, recipe, seed, verbose: training.build_model(task, recipe),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a small model trained on echo."""
+    out = tmp_path_factory.mktemp("trained") / "echo"
+    assert main(["train", "echo", *SMALL, f"--out={out}", "--seed=3"]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--help"], ["train", "evaluate"]),
+        (["train", "--help"], ["echo", "copy", "babi"]),
+        (
+            ["train", "copy", "--help"],
+            ["--max-length", "--bits", "--overwrite"],
+        ),
+        (["train", "babi", "--help"], ["--data", "--task", "--language"]),
+        (["evaluate", "--help"], ["echo", "copy", "babi"]),
+        (["evaluate", "copy", "--help"], ["folder", "--max-length"]),
+    ],
+)
+def test_each_level_has_help(words, expected, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for word in expected:
+        assert word in text
+
+
+def test_training_saves_model_task_and_picture(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "memory.png",
+        "model.keras",
+        "task.json",
+    }
+    assert (trained / "memory.png").read_bytes().startswith(b"\x89PNG")
+    cell = (
+        keras.saving.load_model(trained / "model.keras").get_layer("dnc").cell
+    )
+    assert (cell.memory_size, cell.word_size) == (3, 2)
+    assert cell.controller.units == 4
+    assert json.loads((trained / "task.json").read_text()) == {
+        "name": "echo",
+        "min_length": 3,
+        "max_length": 5,
+        "sequences": 8,
+        "test_sequences": 5,
+    }
+    # Nothing unfinished is left beside it.
+    assert [path.name for path in trained.parent.iterdir()] == ["echo"]
+
+
+def test_evaluating_prints_the_figures_of_the_saved_model(trained, capsys):
+    assert main(["evaluate", "echo", str(trained), "--seed=3"]) == 0
+    printed = capsys.readouterr().out
+    model = keras.saving.load_model(trained / "model.keras")
+    batch = Echo().sample(5, np.random.default_rng([3, 1]))
+    answers = model.predict(batch.inputs, verbose=0).argmax(-1)
+    wrong = (answers != batch.targets.argmax(-1))[batch.weights > 0].sum()
+    rows = dict(line.rsplit(maxsplit=1) for line in printed.splitlines())
+    assert int(rows["wrong symbols"]) == wrong
+    assert int(rows["sequences"]) == 5
+
+
+def test_evaluating_takes_other_lengths_than_training(trained, capsys):
+    words = ["--min-length=9", "--max-length=9", "--test-sequences=2"]
+    assert main(["evaluate", "echo", str(trained), *words]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert ["symbols", "18"] in [row.split() for row in rows]
+
+
+def test_the_same_seed_trains_the_same_weights(trained):
+    task = Echo(sequences=8, test_sequences=5)
+    recipe = dataclasses.replace(
+        task.recipe, controller=4, memory_size=3, word_size=2, batch_size=8
+    )
+    model = training.train(task, recipe, seed=3, verbose=0)
+    saved = keras.saving.load_model(trained / "model.keras")
+    for a, b in zip(model.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_existing_folder_is_kept_unless_told_otherwise(trained, capsys):
+    before = (trained / "model.keras").read_bytes()
+    assert main(["train", "echo", *SMALL, f"--out={trained}"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (trained / "model.keras").read_bytes() == before
+
+
+def test_overwrite_replaces_the_folder(tmp_path, untrained):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    words = ["train", "echo", *SMALL, f"--out={out}", "--overwrite"]
+    assert main([*words, "--no-picture"]) == 0
+    assert {path.name for path in out.iterdir()} == {"model.keras", "task.json"}
+
+
+def test_a_failure_leaves_no_folder_and_the_old_one(
+    tmp_path, untrained, monkeypatch
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("keras_dnc.__main__._draw", fail)
+    words = ["train", "echo", *SMALL, f"--out={out}", "--overwrite"]
+    assert main(words) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "old").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["train", "echo", "--sequences=0"], "`sequences` must be a positive"),
+        (["train", "echo", "--memory-size=0"], "`memory_size` must be"),
+        (["train", "echo", "--batch-size=0"], "`batch_size` must be"),
+        (["train", "echo", "--learning-rate=-1"], "`learning_rate` must be"),
+        (["train", "babi"], "`data` must be the path"),
+        (["train", "babi", "--data=nowhere"], "nowhere: expected the bAbI"),
+        (["evaluate", "echo", "nowhere"], "nowhere.*expected a file"),
+        (["evaluate", "copy", "TRAINED"], "trained on copy. Received .* echo"),
+        (["evaluate", "echo", "TRAINED", "--max-length=1"], "`min_length`"),
+    ],
+)
+def test_bad_words_get_a_clear_error(trained, words, message, tmp_path, capsys):
+    words = [str(trained) if word == "TRAINED" else word for word in words]
+    if words[0] == "train":
+        words.append(f"--out={tmp_path / 'out'}")
+    assert main(words) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("keras_dnc: ")
+    assert re.search(message, printed)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"name": "echo", "sequences": 8', '{"name": 1}'],
+)
+def test_a_damaged_task_file_is_named(trained, content, tmp_path, capsys):
+    for name in ("model.keras", "task.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "task.json").write_text(content)
+    assert main(["evaluate", "echo", str(tmp_path)]) == 1
+    assert "task.json: expected" in capsys.readouterr().err
+
+
+def test_a_damaged_model_file_is_named(trained, tmp_path, capsys):
+    for name in ("model.keras", "task.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes()[:500])
+    (tmp_path / "task.json").write_bytes((trained / "task.json").read_bytes())
+    assert main(["evaluate", "echo", str(tmp_path)]) == 1
+    assert "model.keras" in capsys.readouterr().err
+
+
+def test_a_picture_without_matplotlib_is_refused_before_training(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["train", "echo", f"--out={tmp_path / 'out'}"]) == 1
+    assert "needs matplotlib" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_dnc", "evaluate", "echo", "nowhere"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
