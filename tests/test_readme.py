@@ -1,20 +1,27 @@
-"""The README's examples run as they stand there."""
+"""The examples of README and docs run as they stand there."""
 
 import pathlib
 import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def python_blocks(page):
+    text = page.read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+
+
+def test_pages_with_examples_are_found():
+    pages = {page.name for page in PAGES if python_blocks(page)}
+    assert {"README.md", "using.md"} <= pages
 
 
 @pytest.mark.slow
-def test_the_examples_run_in_turn():
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", README.read_text("utf-8"), re.S | re.M
-    )
-    assert len(blocks) >= 3
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run_in_turn(page):
     names = {}
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), names)
-    assert names["state"].link.shape == (3, 2, 64, 64)
+    for block in python_blocks(page):
+        exec(compile(block, str(page), "exec"), names)
