@@ -182,7 +182,8 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
 
     def build(self, hidden_shape):
         """Builds the projection for controller outputs of this shape."""
-        self.projection.build(hidden_shape)
+        if not self.projection.built:
+            self.projection.build(hidden_shape)
         outputs = self.projection.compute_output_shape(hidden_shape)[-1]
         if outputs != self.size:
             raise ValueError(

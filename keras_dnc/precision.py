@@ -17,3 +17,11 @@ class AtLeastFloat32:
         """The dtype of the computations performed by the layer."""
         dtype = super().compute_dtype
         return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+    def get_config(self):
+        """Returns the constructor's arguments.
+
+        For a class without a `get_config` Keras notes the arguments by itself,
+        but not if one of them is a dtype policy, as here.
+        """
+        return super().get_config()

@@ -1,5 +1,6 @@
 """Layers as constructor arguments, to and from a config."""
 
+import copy
 from collections.abc import Iterable
 
 import keras
@@ -19,9 +20,10 @@ def deserialize_layers(
     Returns:
         A copy of `config` that a constructor takes.
     """
+    # Of a copy, since some layers of Keras take their config apart.
     return {
         key: keras.saving.deserialize_keras_object(
-            value, custom_objects=custom_objects
+            copy.deepcopy(value), custom_objects=custom_objects
         )
         if key in names and isinstance(value, dict)
         else value
