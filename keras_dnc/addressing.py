@@ -122,8 +122,13 @@ def usage(previous_usage, write_weightings, retention):
     Returns:
         Tensor of shape `(B, N)`, each value in [0, 1].
     """
-    written = 1 - complement_product(write_weightings)
-    return (previous_usage + written - previous_usage * written) * retention
+    usage = previous_usage
+    # Head after head this is the formula with w̄, and exact for one head: in
+    # 1 − Π(1 − w) weightings below the precision of 1 would be lost.
+    for head in range(write_weightings.shape[1]):
+        written = write_weightings[:, head]
+        usage = usage + written - usage * written
+    return usage * retention
 
 
 def allocation_weighting(usage):

@@ -129,3 +129,49 @@ def flat_state(state, dtype):
         tensor(part.reshape(len(part), -1), dtype)
         for part in [*state[:-1], *state.controller]
     ]
+
+
+# States that a random one does not show: each changes a batch of the oracle's.
+
+
+def zero_state(state):
+    return keras.tree.map_structure(np.zeros_like, state)
+
+
+def full_memory(state):
+    return state._replace(u=np.ones_like(state.u))
+
+
+def equal_usages(state):
+    return state._replace(
+        u=np.full_like(state.u, 0.375),
+        w_w=np.zeros_like(state.w_w),
+        w_r=np.zeros_like(state.w_r),
+    )
+
+
+def identical_rows(state):
+    return state._replace(M=np.broadcast_to(state.M[:, :1], state.M.shape))
+
+
+def zero_rows(state):
+    M = state.M.copy()
+    M[:, ::2] = 0
+    return state._replace(M=M)
+
+
+def one_hot_weightings(state):
+    """Every head wrote to and read from one slot, and no link exists yet."""
+    w_w, w_r = np.zeros_like(state.w_w), np.zeros_like(state.w_r)
+    w_w[..., -1] = w_r[..., -1] = 1
+    return state._replace(w_w=w_w, w_r=w_r, p=w_w, L=np.zeros_like(state.L))
+
+
+SPECIAL_STATES = [
+    zero_state,
+    full_memory,
+    equal_usages,
+    identical_rows,
+    zero_rows,
+    one_hot_weightings,
+]
