@@ -1,7 +1,5 @@
 """The Differentiable Neural Computer as a Keras RNN cell."""
 
-import numbers
-
 import keras
 from keras import constraints, initializers, ops, regularizers
 
@@ -11,7 +9,12 @@ from keras_dnc.layers import ReadHead, WriteHead
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.state import DNCState, StateLayout
-from keras_dnc.validation import fraction, layer, positive_integer
+from keras_dnc.validation import (
+    fraction,
+    layer,
+    positive_integer,
+    positive_number,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -139,7 +142,13 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         self.word_size = positive_integer("word_size", word_size)
         self.num_reads = positive_integer("num_reads", num_reads)
         self.num_writes = positive_integer("num_writes", num_writes)
-        self.clip_value = _clip_value(clip_value)
+        self.clip_value = clip_value
+        if clip_value is not None:
+            self.clip_value = positive_number(
+                "clip_value",
+                clip_value,
+                "a positive number, or None for no clipping",
+            )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -497,18 +506,6 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
     def from_config(cls, config, custom_objects=None):
         """Makes a cell from what `get_config` returned."""
         return cls(**cls.deserialize_arguments(config, custom_objects))
-
-
-def _clip_value(value):
-    if value is None:
-        return None
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not value > 0:
-        raise ValueError(
-            "`clip_value` must be a positive number, or None for no clipping. "
-            f"Received: clip_value={value!r}"
-        )
-    return float(value)
 
 
 def _fresh(initializer):

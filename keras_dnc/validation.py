@@ -27,12 +27,15 @@ def positive_integer(
     return int(value)
 
 
-def positive_number(name: str, value) -> float:
+def positive_number(
+    name: str, value, expected: str = "a positive number"
+) -> float:
     """Returns `value` as a float.
 
     Args:
         name: The argument's name, for the message.
         value: What the caller passed.
+        expected: What the argument may be, for the message.
 
     Raises:
         ValueError: If `value` is not a finite number above 0.
@@ -40,7 +43,7 @@ def positive_number(name: str, value) -> float:
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not 0 < value < math.inf:
         raise ValueError(
-            f"`{name}` must be a positive number. Received: {name}={value!r}"
+            f"`{name}` must be {expected}. Received: {name}={value!r}"
         )
     return float(value)
 
