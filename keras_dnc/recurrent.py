@@ -44,7 +44,8 @@ class DNC(keras.layers.RNN):
         `(B, units)`; with `return_state`, followed by the final states.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range; on JAX, if there is a
+            mask without `zero_output_for_mask` or `unroll`.
 
     Example:
     >>> import numpy as np
@@ -98,6 +99,19 @@ class DNC(keras.layers.RNN):
         self.input_spec = keras.InputSpec(
             ndim=3, axes={-1: sequences_shape[-1]}
         )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Steps through the sequences, as `keras.layers.RNN` does."""
+        repeats_outputs = not (self.zero_output_for_mask or self.unroll)
+        on_jax = keras.backend.backend() == "jax"
+        if on_jax and mask is not None and repeats_outputs:
+            # Keras' loop there takes the first state for the last output,
+            # which is silently wrong where the two are of one width.
+            raise ValueError(
+                "On JAX a mask needs `zero_output_for_mask=True`, or "
+                "`unroll=True`. Received: zero_output_for_mask=False"
+            )
+        return super().inner_loop(sequences, initial_state, mask, training)
 
     def get_config(self):
         """Returns the constructor's arguments."""

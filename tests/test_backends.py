@@ -54,9 +54,30 @@ def test_the_layer_is_the_cell_step_by_step():
 
 
 def test_a_masked_step_changes_nothing():
-    layer = keras_dnc.DNC(3, **SIZES)
+    layer = keras_dnc.DNC(
+        3, **SIZES, return_state=True, zero_output_for_mask=True
+    )
     inputs = sequences(2, 6, 3)
     mask = np.arange(6) < np.array([[6], [3]])
+    _, *padded = layer(inputs, mask=mask)
+    _, *alone = layer(inputs[1:, :3])
+    for state, expected in zip(padded, alone, strict=True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(state)[1:],
+            ops.convert_to_numpy(expected),
+            atol=1e-6,
+        )
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+def test_a_masked_step_repeats_the_output_or_says_that_it_cannot(unroll):
+    layer = keras_dnc.DNC(3, **SIZES, unroll=unroll)
+    inputs = sequences(2, 6, 3)
+    mask = np.arange(6) < np.array([[6], [3]])
+    if keras.backend.backend() == "jax" and not unroll:
+        with pytest.raises(ValueError, match="needs `zero_output_for_mask"):
+            layer(inputs, mask=mask)
+        return
     padded = ops.convert_to_numpy(layer(inputs, mask=mask))
     alone = ops.convert_to_numpy(layer(inputs[1:, :3]))
     np.testing.assert_allclose(padded[1:], alone, atol=1e-6)
