@@ -194,6 +194,13 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
                 f"{self.projection}"
             )
 
+    def compute_output_shape(self, hidden_shape) -> InterfaceVector:
+        """Returns the shape of each part."""
+        batch_size = hidden_shape[0]
+        return InterfaceVector(
+            *((batch_size, *shape) for shape in self.part_shapes)
+        )
+
     def call(self, hidden):
         """Returns the parts of the interface vector for `hidden`."""
         shapes(hidden=(hidden, "BH"))
