@@ -249,11 +249,15 @@ def link(previous_link, previous_precedence, write_weightings):
     """
     written_row = ops.expand_dims(write_weightings, -1)
     written_column = ops.expand_dims(write_weightings, -2)
+    # Multiplied out, the gradient keeps one tensor of this size a step.
     new_link = (
-        1 - written_row - written_column
-    ) * previous_link + written_row * ops.expand_dims(previous_precedence, -2)
-    slots = previous_link.shape[-1]
-    return new_link * (1 - ops.eye(slots, dtype=new_link.dtype))
+        previous_link
+        - written_row * previous_link
+        - written_column * previous_link
+        + written_row * ops.expand_dims(previous_precedence, -2)
+    )
+    diagonal = ops.eye(previous_link.shape[-1], dtype="bool")
+    return ops.where(diagonal, ops.zeros((), new_link.dtype), new_link)
 
 
 def directional_weightings(link, read_weightings):
