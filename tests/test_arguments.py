@@ -216,9 +216,3 @@ def test_stateful_needs_a_batch_size():
     layer = keras_dnc.DNC(4, controller=5, stateful=True)
     with pytest.raises(ValueError, match="batch size must be static"):
         layer(keras.Input((3, 6)))
-
-
-def test_unrolling_needs_a_length():
-    layer = keras_dnc.DNC(4, controller=5, unroll=True)
-    with pytest.raises(ValueError, match="time dimension is undefined"):
-        layer(keras.Input((None, 6)))
