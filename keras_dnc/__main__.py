@@ -10,7 +10,6 @@ import typing
 from pathlib import Path
 
 from keras_dnc import benchmark, training
-from keras_dnc.allocator import keep_freed_memory
 from keras_dnc.tasks import TASKS, Recipe
 from keras_dnc.validation import positive_integer
 
@@ -51,7 +50,6 @@ def _train(options):
             "the picture needs matplotlib: pip install keras_dnc[plots], or "
             "leave the picture out with --no-picture"
         )
-    keep_freed_memory()
     # A bar where it can move, else a line an epoch.
     verbose = 1 if sys.stdout.isatty() else 2
     model = training.train(task, recipe, options.seed, verbose=verbose)

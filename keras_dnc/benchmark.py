@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_dnc.allocator import keep_freed_memory
-
 
 class Size(NamedTuple):
     """The sizes of one measurement; a step's output is as wide as its input.
@@ -103,7 +101,6 @@ def _in_own_process(make_step, size, repeats):
 
 
 def _measure(make_step, size, repeats):
-    keep_freed_memory()
     step = make_step(size)
     for _ in range(WARM_UP):
         step()
