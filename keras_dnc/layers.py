@@ -153,11 +153,10 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
             write_weightings=(write_weightings, "BVN"),
             read_weightings=(read_weightings, "BRN"),
         )
-        link = addressing.link(link, precedence, write_weightings)
-        precedence = addressing.precedence(precedence, write_weightings)
-        forward, backward = addressing.directional_weightings(
-            link, read_weightings
+        link, forward, backward = addressing.link_and_directional_weightings(
+            link, precedence, write_weightings, read_weightings
         )
+        precedence = addressing.precedence(precedence, write_weightings)
         return link, precedence, forward, backward
 
 

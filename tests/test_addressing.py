@@ -302,6 +302,44 @@ def test_directional_weightings_known_by_hand(dtype):
 
 
 @all_sizes
+def test_link_and_directional_weightings_are_those_of_the_formulas(
+    rng, sizes, dtype
+):
+    B, N, _, R, V = sizes
+    state = random_state(rng, sizes, dtype)
+    w = rounded(reference.random_weightings(rng, *state.p.shape), dtype)
+    L = np.zeros_like(state.L)
+    forward, backward = np.zeros((2, B, V, R, N))
+    for b, v in np.ndindex(B, V):
+        L[b, v] = reference.link(state.L[b, v], state.p[b, v], w[b, v])
+        for i in range(R):
+            one = L[b, v], state.w_r[b, i]
+            forward[b, v, i] = reference.forward_weighting(*one)
+            backward[b, v, i] = reference.backward_weighting(*one)
+    actual = addressing.link_and_directional_weightings(
+        *tensors([state.L, state.p, w, state.w_r], dtype)
+    )
+    for part, expected in zip(actual, (L, forward, backward), strict=True):
+        assert_close(part, expected, dtype)
+
+
+def test_links_of_symbolic_tensors(rng):
+    shapes = (1, 4, 4), (1, 4), (1, 4), (2, 4)
+    inputs = [keras.Input(shape) for shape in shapes]
+    formula = addressing.link_and_directional_weightings
+    model = keras.Model(inputs, formula(*inputs))
+    arrays = [rng.random((3, *shape)).astype("float32") for shape in shapes]
+    for actual, expected in zip(
+        model(arrays), formula(*tensors(arrays, "float32")), strict=True
+    ):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(actual),
+            ops.convert_to_numpy(expected),
+            rtol=1e-6,
+        )
+
+
+@all_sizes
 def test_read_weighting(rng, sizes, dtype):
     B, N, _, R, V = sizes
     b, f = rounded(rng.uniform(size=(2, B, V, R, N)), dtype)

@@ -7,9 +7,11 @@ names; here it is used as a layer.
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import ops
 
 import keras_dnc
+from keras_dnc import addressing
 
 SIZES = {"controller": 6, "memory_size": 5, "word_size": 4, "num_reads": 2}
 
@@ -132,3 +134,34 @@ def test_a_saved_model_answers_the_same(make_controller, tmp_path):
     np.testing.assert_allclose(
         loaded.predict(inputs, verbose=0), expected, atol=1e-6
     )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="takes gradients with JAX"
+)
+@pytest.mark.parametrize("V", [1, 3])
+def test_the_links_own_gradient_is_that_of_the_plain_formulas(V):
+    import jax
+
+    def plain(L, p, w, w_r):
+        L = addressing.link(L, p, w)
+        return L, *addressing.directional_weightings(L, w_r)
+
+    state = reference.random_state(np.random.default_rng(0), 6, 1, 3, V, 2)
+    arguments = state.L, state.p, state.w_w, state.w_r
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=x.shape) for x in plain(*arguments)]
+
+    def gradients(formula):
+        def loss(*arguments):
+            results = zip(weights, formula(*arguments), strict=True)
+            return sum(ops.sum(weight * x) for weight, x in results)
+
+        return jax.grad(loss, argnums=(0, 1, 2, 3))(*arguments)
+
+    for actual, expected in zip(
+        gradients(addressing.link_and_directional_weightings),
+        gradients(plain),
+        strict=True,
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)

@@ -208,6 +208,30 @@ def directional_weightings(rng, sizes):
     return formula, of_examples(oracle), state.L, state.w_r
 
 
+def link_and_directional_weightings(rng, sizes):
+    def oracle(L, p, w, w_r):
+        L = np.array(
+            [reference.link(*head) for head in zip(L, p, w, strict=True)]
+        )
+        directions = reference.forward_weighting, reference.backward_weighting
+        weightings = [
+            direction(L_v, w_i)
+            for direction in directions
+            for L_v in L
+            for w_i in w_r
+        ]
+        return np.concatenate([L.reshape(-1), *weightings])
+
+    def formula(*arguments):
+        parts = addressing.link_and_directional_weightings(*arguments)
+        return tf.concat([tf.reshape(x, (sizes.B, -1)) for x in parts], axis=1)
+
+    state = random_state(rng, sizes)
+    w = reference.random_weightings(rng, *state.p.shape)
+    arguments = state.L, state.p, w, state.w_r
+    return formula, of_examples(oracle), *arguments
+
+
 def read_weighting(rng, sizes):
     def oracle(b, c, f, pi):
         return np.array(
@@ -247,9 +271,6 @@ def strengths(rng, sizes):
 
 
 def interface_parts(rng, sizes):
-    def joined(parts, concatenate):
-        return concatenate([part.reshape(-1) for part in parts])
-
     def oracle(xi):
         parts = reference.interface(xi, sizes.W, sizes.R, sizes.V)
         return np.concatenate([part.reshape(-1) for part in parts])
@@ -283,6 +304,7 @@ FORMULAS = [
     precedence,
     link,
     directional_weightings,
+    link_and_directional_weightings,
     read_weighting,
     erase_and_write,
     read,
@@ -299,6 +321,45 @@ FORMULAS = [
 )
 def test_gradients_of_a_formula(rng, case, sizes):
     check(rng, *case(rng, sizes))
+
+
+def plain_linkage(L, p, w, w_r):
+    L = addressing.link(L, p, w)
+    return L, *addressing.directional_weightings(L, w_r)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
+@pytest.mark.parametrize("V", [1, 3])
+def test_the_links_own_gradient_is_that_of_the_plain_formulas(
+    rng, V, jit_compile
+):
+    state = random_state(rng, Sizes(B=2, N=9, W=1, R=4, V=V))
+    w = reference.random_weightings(rng, *state.p.shape)
+    arguments = [tf.constant(x) for x in (state.L, state.p, w, state.w_r)]
+    weights = [rng.normal(size=x.shape) for x in plain_linkage(*arguments)]
+
+    @tf.function(jit_compile=jit_compile)
+    def gradients(formula):
+        """First gradients, and the gradient of their squared length."""
+        with tf.GradientTape() as outer:
+            outer.watch(arguments)
+            with tf.GradientTape() as tape:
+                tape.watch(arguments)
+                results = formula(*arguments)
+                loss = sum(
+                    tf.reduce_sum(weight * tf.square(result))
+                    for weight, result in zip(weights, results, strict=True)
+                )
+            first = tape.gradient(loss, arguments)
+            length = sum(tf.reduce_sum(tf.square(x)) for x in first)
+        return first + outer.gradient(length, arguments)
+
+    for actual, expected in zip(
+        gradients(addressing.link_and_directional_weightings),
+        gradients(plain_linkage),
+        strict=True,
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 TIES = {
