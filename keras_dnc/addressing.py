@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_dnc.gradients import with_gradient
+from keras_dnc.gradients import recomputed, with_gradient
 
 EPSILON = 1e-6
 
@@ -54,6 +54,7 @@ def unit_vectors(x):
     return x * ops.rsqrt(squared_norm + EPSILON)
 
 
+@recomputed
 def cosine_similarity(memory, keys):
     """Returns `D(k, M[n])`, the cosine between each key and each slot.
 
@@ -306,7 +307,17 @@ def _transposed(x):
     return ops.transpose(x, (0, 1, 3, 2))
 
 
-def _linkage(
+def _times_vector(matrix, vector):
+    """Returns `Σ_j A[i, j] x[j]`."""
+    return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vector, -1)), -1)
+
+
+def _vector_times(vector, matrix):
+    """Returns `Σ_i x[i] A[i, j]`."""
+    return ops.squeeze(ops.matmul(ops.expand_dims(vector, -2), matrix), -2)
+
+
+def _plain_linkage(
     previous_link, previous_precedence, write_weightings, read_weightings
 ):
     new_link = link(previous_link, previous_precedence, write_weightings)
@@ -333,20 +344,19 @@ def _linkage_gradient(arguments, upstream):
         backward_gradient, new_link
     )
     of_retained = total * previous_link
-    of_write_weightings = (
-        ops.einsum("bvij,bvj->bvi", total, previous_precedence)
-        - ops.sum(of_retained, axis=-1)
-        - ops.sum(of_retained, axis=-2)
-    )
+    ones = ops.ones_like(write_weightings)
     return (
         _retained(write_weightings) * total,
-        ops.einsum("bvij,bvi->bvj", total, write_weightings),
-        of_write_weightings,
+        _vector_times(write_weightings, total),
+        _times_vector(total, previous_precedence)
+        # Sums over rows and columns, faster as products.
+        - _times_vector(of_retained, ones)
+        - _vector_times(ones, of_retained),
         ops.sum(of_reads, axis=1),
     )
 
 
-_linkage_with_gradient = with_gradient(_linkage, _linkage_gradient)
+_linkage = with_gradient(_plain_linkage, _linkage_gradient)
 
 
 def link_and_directional_weightings(
@@ -369,7 +379,7 @@ def link_and_directional_weightings(
         Tuple `(link, forward, backward)` of tensors of the shapes `(B, V, N,
         N)`, `(B, V, R, N)` and `(B, V, R, N)`.
     """
-    return _linkage_with_gradient(
+    return _linkage(
         previous_link, previous_precedence, write_weightings, read_weightings
     )
 

@@ -1,5 +1,12 @@
-"""Gradients written by hand, on each of Keras' backends."""
+"""Gradients that keep less than automatic differentiation does.
 
+A recurrence keeps what the gradient of each step needs, for all steps: to
+write and read it takes longer than to compute it again. On PyTorch functions
+are differentiated as usual, and so are symbolic tensors outside a layer.
+"""
+
+import functools
+import inspect
 from collections.abc import Callable
 
 import keras
@@ -9,9 +16,7 @@ from keras import ops
 def with_gradient(function: Callable, gradient: Callable) -> Callable:
     """Returns a function with a gradient of its own.
 
-    Back-propagation then keeps the function's arguments alone. On PyTorch,
-    and on symbolic tensors outside a layer, the function is differentiated
-    as usual.
+    Back-propagation then keeps the function's arguments alone.
 
     Args:
         function: Maps tensors to a tuple of several tensors.
@@ -19,8 +24,6 @@ def with_gradient(function: Callable, gradient: Callable) -> Callable:
             with respect to its results, to the tuple of the gradients with
             respect to its arguments.
     """
-    if keras.backend.backend() == "torch":
-        return function
 
     @ops.custom_gradient
     def differentiated(*arguments):
@@ -32,9 +35,31 @@ def with_gradient(function: Callable, gradient: Callable) -> Callable:
 
         return function(*arguments), backward
 
-    def differentiated_unless_symbolic(*arguments):
+    return _where_possible(differentiated, function)
+
+
+def recomputed(function: Callable) -> Callable:
+    """Returns a function whose gradient computes the function again.
+
+    Back-propagation then keeps the function's arguments alone.
+
+    Args:
+        function: Maps tensors to a tensor; without variables.
+    """
+    return _where_possible(keras.remat(function), function)
+
+
+def _where_possible(differentiated, function):
+    if keras.backend.backend() == "torch":
+        return function
+
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def choose(*positional, **named):
+        arguments = signature.bind(*positional, **named).args
         if any(isinstance(x, keras.KerasTensor) for x in arguments):
             return function(*arguments)
         return differentiated(*arguments)
 
-    return differentiated_unless_symbolic
+    return choose

@@ -6,8 +6,10 @@ Shapes are written with the symbols of `keras_dnc.addressing`.
 from keras import ops
 
 from keras_dnc.addressing import complement_product
+from keras_dnc.gradients import recomputed
 
 
+@recomputed
 def erase_and_write(memory, write_weightings, erase_vectors, write_vectors):
     """Returns `M ∘ Π_v (1 − w^v e^vᵀ) + Σ_v w^v ν^vᵀ`.
 

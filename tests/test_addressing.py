@@ -74,6 +74,22 @@ def test_zero_keys_and_zero_slots_are_similar_to_nothing():
     )
 
 
+def test_a_recomputed_formula_takes_named_and_symbolic_tensors(rng):
+    M, k = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 1, 4))
+    expected = addressing.cosine_similarity(*tensors([M, k], "float32"))
+    named = addressing.cosine_similarity(
+        keys=tensor(k, "float32"), memory=tensor(M, "float32")
+    )
+    inputs = [keras.Input((3, 4)), keras.Input((1, 4))]
+    model = keras.Model(inputs, addressing.cosine_similarity(*inputs))
+    for actual in named, model([M, k]):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(actual),
+            ops.convert_to_numpy(expected),
+            rtol=1e-6,
+        )
+
+
 @all_sizes
 def test_content_weighting(rng, sizes, dtype):
     B, N, W, R, _ = sizes
