@@ -474,9 +474,9 @@ def test_it_adds_the_losses_of_its_regularizers(case):
     if case.cls is keras_dnc.Interface:
         size = sum(int(np.prod(shape)) for shape in INTERFACE)
         arguments["projection"] = keras.layers.Dense(
-            size, kernel_regularizer=regularizer
+            size, kernel_regularizer=regularizer, name="projection"
         )
-        kernels = ["projection/kernel", "dense/kernel"]
+        kernels = ["projection/kernel"]
     else:
         arguments["kernel_regularizer"] = regularizer
         kernels = [
