@@ -1,6 +1,6 @@
 """Differentiable Neural Computers for Keras 3."""
 
-from keras_dnc import addressing, memory
+from keras_dnc import addressing, bayesian, memory
 from keras_dnc.cell import DNCCell
 from keras_dnc.interface import Interface, InterfaceVector
 from keras_dnc.layers import (
@@ -27,5 +27,6 @@ __all__ = [
     "TemporalLinkage",
     "WriteHead",
     "addressing",
+    "bayesian",
     "memory",
 ]

@@ -4,6 +4,7 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from keras_dnc.dropout import PassesDropoutMasks
+from keras_dnc.initialization import fresh
 from keras_dnc.interface import Interface, InterfaceVector, interface_size
 from keras_dnc.layers import ReadHead, WriteHead
 from keras_dnc.precision import AtLeastFloat32
@@ -172,7 +173,12 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         self._defaults = [k for k, part in sublayers.items() if part is None]
         self._controller_units = None
         if not isinstance(controller, keras.layers.Layer):
-            controller = self._make_controller(controller)
+            self._controller_units = positive_integer(
+                "controller",
+                controller,
+                "a positive integer, an RNN cell or a layer without recurrence",
+            )
+            controller = self.make_controller(self._controller_units)
         self.controller = self._checked_controller(controller)
         if normalization is not None:
             layer("normalization", normalization)
@@ -214,14 +220,40 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         """
         return keras.layers.Dense(
             units,
-            kernel_initializer=_fresh(self.kernel_initializer),
-            bias_initializer=_fresh(self.bias_initializer),
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint,
             dtype=self.dtype_policy,
             name=name,
+        )
+
+    def make_controller(self, units: int) -> keras.layers.Layer:
+        """Returns the controller that an integer stands for.
+
+        A subclass changes here what it is made of.
+
+        Args:
+            units: The width of its output.
+        """
+        return keras.layers.LSTMCell(
+            units,
+            kernel_initializer=fresh(self.kernel_initializer),
+            recurrent_initializer=fresh(self.recurrent_initializer),
+            bias_initializer=fresh(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            recurrent_regularizer=self.recurrent_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            recurrent_constraint=self.recurrent_constraint,
+            bias_constraint=self.bias_constraint,
+            dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+            name="controller",
         )
 
     @property
@@ -379,30 +411,6 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         size = self.controller.state_size
         return size if keras.tree.is_nested(size) else [size]
 
-    def _make_controller(self, units):
-        self._controller_units = positive_integer(
-            "controller",
-            units,
-            "a positive integer, an RNN cell or a layer without recurrence",
-        )
-        return keras.layers.LSTMCell(
-            self._controller_units,
-            kernel_initializer=_fresh(self.kernel_initializer),
-            recurrent_initializer=_fresh(self.recurrent_initializer),
-            bias_initializer=_fresh(self.bias_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            recurrent_regularizer=self.recurrent_regularizer,
-            bias_regularizer=self.bias_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            recurrent_constraint=self.recurrent_constraint,
-            bias_constraint=self.bias_constraint,
-            dropout=self.dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-            name="controller",
-        )
-
     def _make_interface(self):
         sizes = (self.word_size, self.num_reads, self.num_writes)
         return Interface(
@@ -506,14 +514,3 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
     def from_config(cls, config, custom_objects=None):
         """Makes a cell from what `get_config` returned."""
         return cls(**cls.deserialize_arguments(config, custom_objects))
-
-
-def _fresh(initializer):
-    """Returns an initializer alike: one instance draws the same numbers again.
-
-    An unseeded random initializer of Keras keeps the seed that it drew when it
-    was made; a seeded one keeps the seed that it was given.
-    """
-    if isinstance(initializer, initializers.Initializer):
-        return initializer.clone()
-    return initializer

@@ -48,6 +48,59 @@ def positive_number(
     return float(value)
 
 
+def real_number(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not a finite number.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ValueError(
+            f"`{name}` must be a finite number. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def nonnegative_number(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not a finite number of at least 0.
+    """
+    if real_number(name, value) < 0:
+        raise ValueError(
+            f"`{name}` must be a number of at least 0. Received: "
+            f"{name}={value!r}"
+        )
+    return float(value)
+
+
+def boolean(name: str, value) -> bool:
+    """Returns `value`.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` must be True or False. Received: {name}={value!r}"
+        )
+    return value
+
+
 def fraction(name: str, value) -> float:
     """Returns `value` as a float.
 

@@ -1,0 +1,70 @@
+"""Layers whose weights are distributions, and what to do with them.
+
+TensorFlow Probability is imported when a layer is built, not before.
+"""
+
+from keras_dnc.bayesian.cells import (
+    GRUCellFlipout,
+    GRUCellReparameterization,
+    LSTMCellFlipout,
+    LSTMCellReparameterization,
+)
+from keras_dnc.bayesian.distributions import (
+    CentredNormalPrior,
+    Deterministic,
+    MeanFieldNormal,
+    NormalPrior,
+    ScaleMixturePrior,
+    default_mean_field_normal_fn,
+    default_multivariate_normal_fn,
+)
+from keras_dnc.bayesian.divergences import (
+    AnalyticKL,
+    KLDivergence,
+    MonteCarloKL,
+)
+from keras_dnc.bayesian.layers import (
+    Conv1DFlipout,
+    Conv1DReparameterization,
+    Conv2DFlipout,
+    Conv2DReparameterization,
+    Conv3DFlipout,
+    Conv3DReparameterization,
+    DenseFlipout,
+    DenseLocalReparameterization,
+    DenseReparameterization,
+)
+from keras_dnc.bayesian.recurrent import (
+    BayesianDNC,
+    BayesianDNCCell,
+    VariationalRNN,
+)
+
+__all__ = [
+    "AnalyticKL",
+    "BayesianDNC",
+    "BayesianDNCCell",
+    "CentredNormalPrior",
+    "Conv1DFlipout",
+    "Conv1DReparameterization",
+    "Conv2DFlipout",
+    "Conv2DReparameterization",
+    "Conv3DFlipout",
+    "Conv3DReparameterization",
+    "DenseFlipout",
+    "DenseLocalReparameterization",
+    "DenseReparameterization",
+    "Deterministic",
+    "GRUCellFlipout",
+    "GRUCellReparameterization",
+    "KLDivergence",
+    "LSTMCellFlipout",
+    "LSTMCellReparameterization",
+    "MeanFieldNormal",
+    "MonteCarloKL",
+    "NormalPrior",
+    "ScaleMixturePrior",
+    "VariationalRNN",
+    "default_mean_field_normal_fn",
+    "default_multivariate_normal_fn",
+]

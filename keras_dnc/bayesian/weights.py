@@ -1,0 +1,253 @@
+"""A weight of a layer that is a distribution instead of a number."""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from keras_dnc.bayesian.estimators import LocalReparameterization
+
+
+class RandomWeight(keras.layers.Layer):
+    """A random weight: its posterior, its prior and how it is drawn.
+
+    A layer that holds it applies it by `apply` and owes its divergence, times
+    `kl_weight`, to the loss: once a batch, however often it is applied. It is
+    added as Keras adds a regularizer's loss, and so as long as the weight, or
+    a part of it, is trainable.
+
+    Args:
+        shape: Shape of the weight.
+        posterior_fn: Posterior, see `distributions`.
+        tensor_fn: Maps a distribution to a draw; None for a sample.
+        prior_fn: Prior, see `distributions`; None for none.
+        divergence_fn: Divergence, see `divergences`.
+        estimator: How the weight acts on inputs, see `estimators`.
+        kl_weight: Returns the present factor of the divergence in the loss.
+        groups: Groups of channels of a convolution.
+        prefix: What the layer's arguments for this weight begin with, for
+            messages.
+        seed: Seed of the draws.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+    """
+
+    def __init__(
+        self,
+        shape,
+        posterior_fn: Callable,
+        tensor_fn: Callable | None,
+        prior_fn: Callable | None,
+        divergence_fn: Callable | None,
+        estimator,
+        kl_weight: Callable,
+        groups: int = 1,
+        prefix: str = "kernel",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+        self.groups = groups
+        self.prefix = prefix
+        self.generator = keras.random.SeedGenerator(seed)
+        self.estimator = estimator
+        self._posterior_fn = posterior_fn
+        self._tensor_fn = tensor_fn
+        self._prior_fn = prior_fn
+        self._divergence_fn = divergence_fn
+        self._kl_weight = kl_weight
+        self._named = {}
+        self._held = None
+        # The first calls make the variables.
+        self._distribution(posterior_fn, "posterior")
+        if prior_fn is not None:
+            self._distribution(prior_fn, "prior")
+        self.built = True
+        estimator.check(self)
+
+    @property
+    def channels_in(self) -> int:
+        """Number of channels of the inputs."""
+        return self.shape[-2] * self.groups
+
+    @property
+    def channels_out(self) -> int:
+        """Number of channels of the outputs."""
+        return self.shape[-1]
+
+    @property
+    def posterior(self):
+        """The posterior, with the present values of its variables."""
+        return self._distribution(self._posterior_fn, "posterior")
+
+    @property
+    def prior(self):
+        """The prior, with the present values of its variables, or None."""
+        if self._prior_fn is None:
+            return None
+        return self._distribution(self._prior_fn, "prior")
+
+    def normal_posterior(self, estimator: str):
+        """Returns the `tfd.Normal` of the posterior's elements.
+
+        Args:
+            estimator: Who asks, for the message.
+
+        Raises:
+            ValueError: If the elements are not independent normals.
+        """
+        from tensorflow_probability import distributions as tfd
+
+        posterior = self.posterior
+        element = getattr(posterior, "distribution", posterior)
+        if not isinstance(element, tfd.Normal):
+            raise ValueError(
+                f"`{self.prefix}_posterior_fn` must make independent normals "
+                f"(tfd.Independent of tfd.Normal) for {estimator}. Received: "
+                f"{posterior}"
+            )
+        return element
+
+    def sample(self, distribution, samples: int):
+        """Draws from a distribution of this weight.
+
+        Args:
+            distribution: A tfp distribution.
+            samples: How many draws; more than one lie along a new first axis.
+        """
+        if self._tensor_fn is not None:
+            draws = [self._tensor_fn(distribution) for _ in range(samples)]
+            draws = [ops.convert_to_tensor(draw) for draw in draws]
+            return draws[0] if samples == 1 else ops.stack(draws)
+        seed = ops.cast(self.generator.next(), "int32")
+        return distribution.sample(() if samples == 1 else samples, seed=seed)
+
+    def divergence(self):
+        """Returns the divergence of posterior and prior, a scalar."""
+        posterior = self.posterior
+        return ops.sum(
+            self._divergence_fn(
+                posterior, self.prior, self.sample(posterior, 1)
+            )
+        )
+
+    @property
+    def has_divergence(self) -> bool:
+        """Whether the weight owes a divergence to the loss."""
+        return self._prior_fn is not None and self._divergence_fn is not None
+
+    def hold(self, batch_size):
+        """Draws once, for every `draw` until `release`.
+
+        Args:
+            batch_size: Number of examples in the inputs, which are of rank 2.
+
+        Raises:
+            ValueError: If the estimator does not draw weights.
+        """
+        if isinstance(self.estimator, LocalReparameterization):
+            raise ValueError(
+                "Local reparameterization draws outputs, not weights, and "
+                "cannot hold a draw over a sequence; use Flipout or "
+                f"reparameterization in a recurrence. Received: {self.path}"
+            )
+        self._held = self.estimator.draw(
+            self, lambda channels: (batch_size, channels)
+        )
+
+    def release(self):
+        """Ends what `hold` began."""
+        self._held = None
+
+    def draw(self, signs_shape: Callable):
+        """Returns the draw that is held, or a new one, for `apply`.
+
+        Args:
+            signs_shape: Maps a number of channels to the shape of their signs,
+                which must broadcast to inputs and outputs.
+        """
+        if self._held is not None:
+            return self._held
+        return self.estimator.draw(self, signs_shape)
+
+    def apply(self, operation: Callable, inputs, draw):
+        """Applies an operation to inputs and a draw of this weight.
+
+        Args:
+            operation: Maps inputs and a weight to outputs, linear in it.
+            inputs: Tensor, batch first.
+            draw: What `draw` returned.
+        """
+        return self.estimator.apply(self, operation, inputs, draw)
+
+    def _distribution(self, function, name):
+        import tensorflow as tf
+
+        distribution = function(
+            tf.as_dtype(self.variable_dtype),
+            self.shape,
+            name,
+            self.trainable,
+            self._add_or_read_variable,
+        )
+        shape = (*distribution.batch_shape, *distribution.event_shape)
+        if shape != self.shape:
+            raise ValueError(
+                f"`{self.prefix}_{name}_fn` must make a distribution of "
+                f"tensors of shape {self.shape}. Received one of shape {shape}"
+            )
+        return distribution
+
+    def _add_or_read_variable(
+        self, name, shape, dtype=None, regularizer=None, **kwargs
+    ):
+        """Makes a variable when first called for it; returns its value."""
+        if name not in self._named:
+            regularizer = keras.regularizers.get(regularizer)
+            self._named[name] = self.add_weight(
+                name=name,
+                shape=tuple(shape),
+                dtype=keras.backend.standardize_dtype(dtype),
+                autocast=False,
+                regularizer=self._loss_of(name, regularizer),
+                **{
+                    key: value
+                    for key, value in kwargs.items()
+                    if key in ("initializer", "constraint", "trainable")
+                },
+            )
+        return ops.convert_to_tensor(self._named[name])
+
+    def _loss_of(self, name, regularizer):
+        """Returns what a variable owes to the loss, as a regularizer.
+
+        The divergence is owed by the first variable that is trained: Keras
+        asks the regularizers of trained variables alone.
+        """
+        if not self.has_divergence:
+            return regularizer
+
+        def loss(value):
+            total = ops.zeros((), value.dtype)
+            if regularizer is not None:
+                total = total + regularizer(value)
+            trained = [k for k, v in self._named.items() if v.trainable]
+            if name == trained[0]:
+                total = total + self._kl_weight() * self.divergence()
+            return total
+
+        return loss
+
+
+def random_weights(layer: keras.layers.Layer) -> list[RandomWeight]:
+    """Returns the random weights of a layer or a model, each once.
+
+    Args:
+        layer: Any Keras layer.
+    """
+    found = {
+        id(part): part
+        for part in layer._flatten_layers()
+        if isinstance(part, RandomWeight)
+    }
+    return list(found.values())
