@@ -155,9 +155,9 @@ def test_sequences_of_another_rank(shape):
 
 
 def test_sequences_of_another_width_than_those_built_for():
-    layer = keras_dnc.DNC(4, controller=5)
+    layer = keras_dnc.DNC(4, controller=5, name="reader")
     layer(np.zeros((2, 3, 6)))
-    with pytest.raises(ValueError, match="axis -1.* value 6.*7"):
+    with pytest.raises(ValueError, match="'reader'.*axis -1.* value 6.*7"):
         layer(np.zeros((2, 3, 7)))
 
 

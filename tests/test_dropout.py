@@ -66,12 +66,14 @@ def stack(**arguments):
 
 # The controller for a cell, and the arguments that make it of an int.
 CONTROLLERS = {
-    "int": lambda: {"controller": 5, "seed": 1, **RATES},
-    "LSTMCell": lambda: {
-        "controller": keras.layers.LSTMCell(5, seed=1, **RATES)
+    "int": lambda rates=RATES: {"controller": 5, "seed": 1, **rates},
+    "LSTMCell": lambda rates=RATES: {
+        "controller": keras.layers.LSTMCell(5, seed=1, **rates)
     },
-    "GRUCell": lambda: {"controller": keras.layers.GRUCell(5, seed=1, **RATES)},
-    "StackedRNNCells": lambda: {"controller": stack(**RATES)},
+    "GRUCell": lambda rates=RATES: {
+        "controller": keras.layers.GRUCell(5, seed=1, **rates)
+    },
+    "StackedRNNCells": lambda rates=RATES: {"controller": stack(**rates)},
 }
 every_controller = pytest.mark.parametrize("kind", CONTROLLERS)
 
@@ -149,12 +151,8 @@ def test_masks_are_those_that_keras_draws(kind, wrapper):
 @pytest.mark.parametrize("rate", RATES)
 @every_controller
 def test_each_kind_of_dropout_acts_alone(kind, rate):
-    if kind == "StackedRNNCells":
-        arguments = {"controller": stack(**{rate: 0.5})}
-    else:
-        arguments = {"controller": keras.layers.LSTMCell(5, **{rate: 0.5})}
     inputs = sequences()
-    layer = build(wrap_dnc(**arguments), inputs)
+    layer = build(wrap_dnc(**CONTROLLERS[kind]({rate: 0.5})), inputs)
     dropped, plain = layer(inputs, training=True), layer(inputs)
     assert_differ(dropped[:, 1:], plain[:, 1:])
     if rate == "recurrent_dropout" and kind != "StackedRNNCells":
@@ -366,6 +364,27 @@ def test_no_mask_outlives_the_building_of_a_model(kind):
     data = sequences()
     assert np.all(np.isfinite(arrays(layer(data, training=True))))
     assert_differ(model(data), model(data))
+
+
+class Loop(keras.layers.Layer):
+    """A user's own loop over time, around a cell that it builds by calling."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell
+
+    def call(self, inputs):
+        states = self.cell.get_initial_state(inputs.shape[0])
+        for time in range(inputs.shape[1]):
+            outputs, states = self.cell(inputs[:, time], states)
+        return outputs
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_no_mask_outlives_the_building_of_a_cell(rate):
+    loop = Loop(make_cell(controller=5, **{rate: 0.5}))
+    outputs = arrays(loop(sequences(), training=True))
+    assert np.all(np.isfinite(outputs))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -203,6 +203,16 @@ def test_a_cell_made_from_a_config_draws_weights_of_its_own():
     assert_differ(one(inputs), other(inputs))
 
 
+def test_one_initializer_draws_each_weight_anew():
+    initializer = initializers.RandomNormal()
+    # As many units as the interface vector has elements.
+    cell = make_cell(units=28, bias_initializer=initializer)
+    cell.build((None, 3))
+    interface, output = cell.interface.projection, cell.output_projection
+    assert interface.bias.shape == output.bias.shape
+    assert_differ(interface.bias, output.bias)
+
+
 def replaced_layers():
     """A layer with nothing left as it is by default."""
     return keras_dnc.DNC(

@@ -3,6 +3,12 @@
 TensorFlow Probability is imported when a layer is built, not before.
 """
 
+from keras_dnc.bayesian.annealing import (
+    KLAnnealing,
+    KLLog,
+    kl_weight_for,
+    variational_layers,
+)
 from keras_dnc.bayesian.cells import (
     GRUCellFlipout,
     GRUCellReparameterization,
@@ -34,6 +40,20 @@ from keras_dnc.bayesian.layers import (
     DenseLocalReparameterization,
     DenseReparameterization,
 )
+from keras_dnc.bayesian.metrics import (
+    BrierScore,
+    ExpectedCalibrationError,
+    NegativeLogLikelihood,
+)
+from keras_dnc.bayesian.prediction import (
+    Prediction,
+    draw_outputs,
+    dropout_at_prediction,
+    predict_classes,
+    predict_regression,
+    summarize_classes,
+    summarize_regression,
+)
 from keras_dnc.bayesian.recurrent import (
     BayesianDNC,
     BayesianDNCCell,
@@ -44,6 +64,7 @@ __all__ = [
     "AnalyticKL",
     "BayesianDNC",
     "BayesianDNCCell",
+    "BrierScore",
     "CentredNormalPrior",
     "Conv1DFlipout",
     "Conv1DReparameterization",
@@ -55,16 +76,29 @@ __all__ = [
     "DenseLocalReparameterization",
     "DenseReparameterization",
     "Deterministic",
+    "ExpectedCalibrationError",
     "GRUCellFlipout",
     "GRUCellReparameterization",
+    "KLAnnealing",
     "KLDivergence",
+    "KLLog",
     "LSTMCellFlipout",
     "LSTMCellReparameterization",
     "MeanFieldNormal",
     "MonteCarloKL",
+    "NegativeLogLikelihood",
     "NormalPrior",
+    "Prediction",
     "ScaleMixturePrior",
     "VariationalRNN",
     "default_mean_field_normal_fn",
     "default_multivariate_normal_fn",
+    "draw_outputs",
+    "dropout_at_prediction",
+    "kl_weight_for",
+    "predict_classes",
+    "predict_regression",
+    "summarize_classes",
+    "summarize_regression",
+    "variational_layers",
 ]

@@ -132,6 +132,19 @@ class RandomWeight(keras.layers.Layer):
         )
 
     @property
+    def kl_weight(self) -> float:
+        """The present factor of the divergence in the loss."""
+        return float(ops.convert_to_numpy(self._kl_weight()))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a variable of posterior or prior is trainable."""
+        return bool(self._trained())
+
+    def _trained(self):
+        return [name for name, v in self._named.items() if v.trainable]
+
+    @property
     def has_divergence(self) -> bool:
         """Whether the weight owes a divergence to the loss."""
         return self._prior_fn is not None and self._divergence_fn is not None
@@ -231,10 +244,9 @@ class RandomWeight(keras.layers.Layer):
             total = ops.zeros((), value.dtype)
             if regularizer is not None:
                 total = total + regularizer(value)
-            trained = [k for k, v in self._named.items() if v.trainable]
-            if name == trained[0]:
-                total = total + self._kl_weight() * self.divergence()
-            return total
+            if name != self._trained()[0]:
+                return total
+            return total + self._kl_weight() * self.divergence()
 
         return loss
 
