@@ -15,6 +15,7 @@ from keras_dnc.bayesian.cells import (
     LSTMCellFlipout,
     LSTMCellReparameterization,
 )
+from keras_dnc.bayesian.conversion import to_bayesian, to_deterministic
 from keras_dnc.bayesian.distributions import (
     CentredNormalPrior,
     Deterministic,
@@ -54,6 +55,7 @@ from keras_dnc.bayesian.prediction import (
     summarize_classes,
     summarize_regression,
 )
+from keras_dnc.bayesian.pruning import prune, signal_to_noise
 from keras_dnc.bayesian.recurrent import (
     BayesianDNC,
     BayesianDNCCell,
@@ -98,7 +100,11 @@ __all__ = [
     "kl_weight_for",
     "predict_classes",
     "predict_regression",
+    "prune",
+    "signal_to_noise",
     "summarize_classes",
     "summarize_regression",
+    "to_bayesian",
+    "to_deterministic",
     "variational_layers",
 ]

@@ -61,6 +61,15 @@ def scale_of(untransformed_scale):
     return eps + ops.softplus(untransformed_scale)
 
 
+def inverse_softplus(x: float) -> float:
+    """Returns `ln(e^x − 1)`, for `x > 0`.
+
+    Args:
+        x: A positive number.
+    """
+    return float(x + np.log(-np.expm1(-x)))
+
+
 class _Function:
     """A posterior or prior that is compared and saved by its arguments."""
 
@@ -222,8 +231,7 @@ class NormalPrior(_Function):
                 name=f"{name}_untransformed_scale",
                 shape=(),
                 dtype=dtype,
-                # softplus⁻¹
-                initializer=initializers.Constant(np.log(np.expm1(scale))),
+                initializer=initializers.Constant(inverse_softplus(scale)),
                 regularizer=None,
                 constraint=None,
                 trainable=trainable,

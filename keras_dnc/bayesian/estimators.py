@@ -95,7 +95,7 @@ class Reparameterization:
             weight: A `RandomWeight`.
             signs_shape: Not used.
         """
-        return weight.sample(weight.posterior, _samples.get())
+        return weight.masked(weight.sample(weight.posterior, _samples.get()))
 
     def apply(self, weight, operation, inputs, draw):
         """Returns `operation(inputs, draw)`.
@@ -136,8 +136,8 @@ class Flipout:
         centred = type(normal)(ops.zeros_like(normal.loc), normal.scale)
         perturbation = weight.sample(centred, _samples.get())
         return (
-            ops.convert_to_tensor(normal.loc),
-            perturbation,
+            weight.masked(ops.convert_to_tensor(normal.loc)),
+            weight.masked(perturbation),
             signs(
                 signs_shape(weight.channels_in), weight.dtype, weight.generator
             ),
@@ -199,9 +199,9 @@ class LocalReparameterization:
         """
         # In the dtype of the weight: squares leave the range of float16.
         x = ops.cast(inputs, weight.dtype)
-        variance = operation(
-            ops.square(x), ops.square(ops.convert_to_tensor(draw.scale))
-        )
-        loc = operation(x, ops.convert_to_tensor(draw.loc))
+        scale = weight.masked(ops.convert_to_tensor(draw.scale))
+        variance = operation(ops.square(x), ops.square(scale))
+        loc = weight.masked(ops.convert_to_tensor(draw.loc))
+        loc = operation(x, loc)
         outputs = weight.sample(type(draw)(loc, square_root(variance)), 1)
         return ops.cast(outputs, inputs.dtype)

@@ -92,7 +92,7 @@ class Variational:
         _require_tensorflow(type(self).__name__)
         functions = {
             name: kwargs.pop(name, default)
-            for name, default in self._function_defaults().items()
+            for name, default in self.function_defaults().items()
         }
         for prefix in self.random.values():
             posterior_fn = functions[f"{prefix}_posterior_fn"]
@@ -109,7 +109,7 @@ class Variational:
             setattr(self, name, function_argument(name, value))
 
     @classmethod
-    def _function_defaults(cls):
+    def function_defaults(cls):
         """The default of each posterior, prior and divergence."""
         defaults = {}
         for prefix in cls.random.values():
@@ -213,7 +213,7 @@ class Variational:
                     config.pop(f"{prefix}_{kind}", None)
         functions = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in self._function_defaults()
+            for name in self.function_defaults()
         }
         return {
             **config,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from keras_dnc.bayesian.distributions import inverse_softplus
 from keras_dnc.bayesian.estimators import LocalReparameterization
 
 
@@ -57,6 +58,7 @@ class RandomWeight(keras.layers.Layer):
         self._divergence_fn = divergence_fn
         self._kl_weight = kl_weight
         self._named = {}
+        self._mask = None
         self._held = None
         # The first calls make the variables.
         self._distribution(posterior_fn, "posterior")
@@ -64,6 +66,11 @@ class RandomWeight(keras.layers.Layer):
             self._distribution(prior_fn, "prior")
         self.built = True
         estimator.check(self)
+
+    @property
+    def label(self) -> str:
+        """The path of the weight, such as "dense_flipout/kernel"."""
+        return next(iter(self._named.values())).path.rpartition("/")[0]
 
     @property
     def channels_in(self) -> int:
@@ -87,6 +94,16 @@ class RandomWeight(keras.layers.Layer):
             return None
         return self._distribution(self._prior_fn, "prior")
 
+    @property
+    def is_normal(self) -> bool:
+        """Whether the elements of the posterior are independent normals."""
+        from tensorflow_probability import distributions as tfd
+
+        posterior = self.posterior
+        return isinstance(posterior, tfd.Independent) and isinstance(
+            posterior.distribution, tfd.Normal
+        )
+
     def normal_posterior(self, estimator: str):
         """Returns the `tfd.Normal` of the posterior's elements.
 
@@ -96,17 +113,13 @@ class RandomWeight(keras.layers.Layer):
         Raises:
             ValueError: If the elements are not independent normals.
         """
-        from tensorflow_probability import distributions as tfd
-
-        posterior = self.posterior
-        element = getattr(posterior, "distribution", posterior)
-        if not isinstance(element, tfd.Normal):
+        if not self.is_normal:
             raise ValueError(
                 f"`{self.prefix}_posterior_fn` must make independent normals "
                 f"(tfd.Independent of tfd.Normal) for {estimator}. Received: "
-                f"{posterior}"
+                f"{self.posterior}"
             )
-        return element
+        return self.posterior.distribution
 
     def sample(self, distribution, samples: int):
         """Draws from a distribution of this weight.
@@ -123,13 +136,94 @@ class RandomWeight(keras.layers.Layer):
         return distribution.sample(() if samples == 1 else samples, seed=seed)
 
     def divergence(self):
-        """Returns the divergence of posterior and prior, a scalar."""
-        posterior = self.posterior
+        """Returns the divergence of posterior and prior, a scalar.
+
+        Elements that are pruned have none.
+        """
+        posterior, prior = self.posterior, self.prior
+        sample = self.sample(posterior, 1)
+        if self._mask is None:
+            return ops.sum(self._divergence_fn(posterior, prior, sample))
+        # By element, of distributions of independent elements.
         return ops.sum(
-            self._divergence_fn(
-                posterior, self.prior, self.sample(posterior, 1)
+            self.masked(
+                self._divergence_fn(
+                    posterior.distribution, prior.distribution, sample
+                )
             )
         )
+
+    def masked(self, x):
+        """Returns a tensor of the weight's shape, zero where it is pruned.
+
+        Args:
+            x: Tensor of shape `(..., *shape)`.
+        """
+        if self._mask is None:
+            return x
+        return x * ops.cast(ops.convert_to_tensor(self._mask), x.dtype)
+
+    @property
+    def mask(self):
+        """Array of 1 where the weight is kept, 0 where pruned; or None."""
+        if self._mask is None:
+            return None
+        return ops.convert_to_numpy(self._mask)
+
+    @mask.setter
+    def mask(self, value):
+        if self._mask is None:
+            # Keras locks the variables of a layer that is built.
+            self._tracker.unlock()
+            self._mask = self.add_weight(
+                name="mask",
+                shape=self.shape,
+                initializer="ones",
+                dtype="uint8",
+                trainable=False,
+                autocast=False,
+            )
+            self._tracker.lock()
+        self._mask.assign(value)
+
+    def set_posterior(self, loc, scale: float | None = None):
+        """Sets the means of the posterior, and its deviations.
+
+        Args:
+            loc: Array of the weight's shape.
+            scale: Standard deviation of all elements; None to keep them.
+        """
+        self._named["posterior_loc"].assign(loc)
+        if scale is not None and "posterior_untransformed_scale" in self._named:
+            variable = self._named["posterior_untransformed_scale"]
+            variable.assign(ops.full(self.shape, inverse_softplus(scale)))
+
+    def centre_prior(self, loc):
+        """Sets the means of a prior that has given ones, and no other's.
+
+        Args:
+            loc: Array of the weight's shape.
+        """
+        if "prior_loc" in self._named:
+            self._named["prior_loc"].assign(loc)
+
+    def save_own_variables(self, store):
+        """Saves the variables, by name."""
+        for name, variable in self._stored().items():
+            store[name] = variable
+
+    def load_own_variables(self, store):
+        """Loads the variables, with a mask where there was one."""
+        # Keras' stores list their keys, and cannot be asked for one.
+        stored = list(store.keys())
+        if "mask" in stored:
+            self.mask = store["mask"]
+        for name, variable in self._stored().items():
+            variable.assign(store[name])
+
+    def _stored(self):
+        named = {**self._named, "mask": self._mask}
+        return {name: v for name, v in named.items() if v is not None}
 
     @property
     def kl_weight(self) -> float:
@@ -162,7 +256,7 @@ class RandomWeight(keras.layers.Layer):
             raise ValueError(
                 "Local reparameterization draws outputs, not weights, and "
                 "cannot hold a draw over a sequence; use Flipout or "
-                f"reparameterization in a recurrence. Received: {self.path}"
+                f"reparameterization in a recurrence. Received: {self.label}"
             )
         self._held = self.estimator.draw(
             self, lambda channels: (batch_size, channels)

@@ -1,0 +1,78 @@
+"""Removing the weights that a posterior is least sure of."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dnc.bayesian.weights import RandomWeight, random_weights
+from keras_dnc.validation import fraction
+
+
+def signal_to_noise(model: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """Returns `|μ|/σ` of the elements of each normal kernel, by its path.
+
+    Source: Blundell et al., [Weight uncertainty in neural networks](
+    https://arxiv.org/abs/1505.05424), 2015, section 5.1.
+
+    Args:
+        model: A model or layer, built.
+    """
+    return {weight.label: _ratio(weight) for weight in _prunable_kernels(model)}
+
+
+def prune(model: keras.Model, fraction_removed: float) -> int:
+    """Sets the elements of kernels of least `|μ|/σ` to zero, for good.
+
+    The share is of all kernels of the model together; kernels with one scale
+    lose less than others. What is removed stays zero in training and in
+    prediction, costs no divergence, and is saved with the model's weights. The
+    means and deviations stay as they are, so that pruning again with another
+    share begins from all elements.
+
+    Source: Blundell et al., [Weight uncertainty in neural networks](
+    https://arxiv.org/abs/1505.05424), 2015, section 5.1.
+
+    Args:
+        model: A model with variational layers, built.
+        fraction_removed: The share to remove, from 0 to 1.
+
+    Returns:
+        The number of elements removed.
+
+    Raises:
+        ValueError: If the share is out of its range, or if the model has no
+            kernel with a posterior of independent normals.
+    """
+    fraction("fraction_removed", fraction_removed)
+    kernels = _prunable_kernels(model)
+    if not kernels:
+        raise ValueError(
+            "`model` must have a kernel with a posterior of independent "
+            f"normals. Received one without: {model}"
+        )
+    ratios = [_ratio(weight).reshape(-1) for weight in kernels]
+    removed = round(fraction_removed * sum(map(len, ratios)))
+    kept = np.ones(sum(map(len, ratios)), "uint8")
+    kept[np.argsort(np.concatenate(ratios), kind="stable")[:removed]] = 0
+    ends = np.cumsum([len(part) for part in ratios])[:-1]
+    for weight, part in zip(kernels, np.split(kept, ends), strict=True):
+        weight.mask = part.reshape(weight.shape)
+    # What was compiled before knows no masks.
+    for function in ("train_function", "test_function", "predict_function"):
+        if hasattr(model, function):
+            setattr(model, function, None)
+    return removed
+
+
+def _prunable_kernels(model) -> list[RandomWeight]:
+    return [
+        weight
+        for weight in random_weights(model)
+        if weight.prefix != "bias" and weight.is_normal
+    ]
+
+
+def _ratio(weight):
+    normal = weight.normal_posterior("pruning")
+    loc, scale = map(ops.convert_to_numpy, (normal.loc, normal.scale))
+    return np.abs(loc) / scale
