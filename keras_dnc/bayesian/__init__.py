@@ -61,6 +61,7 @@ from keras_dnc.bayesian.recurrent import (
     BayesianDNCCell,
     VariationalRNN,
 )
+from keras_dnc.bayesian.tfp_models import from_tfp
 
 __all__ = [
     "AnalyticKL",
@@ -97,6 +98,7 @@ __all__ = [
     "default_multivariate_normal_fn",
     "draw_outputs",
     "dropout_at_prediction",
+    "from_tfp",
     "kl_weight_for",
     "predict_classes",
     "predict_regression",

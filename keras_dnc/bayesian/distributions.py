@@ -61,13 +61,13 @@ def scale_of(untransformed_scale):
     return eps + ops.softplus(untransformed_scale)
 
 
-def inverse_softplus(x: float) -> float:
-    """Returns `ln(e^x − 1)`, for `x > 0`.
+def inverse_softplus(x):
+    """Returns `ln(e^x − 1)`.
 
     Args:
-        x: A positive number.
+        x: A positive number or an array of them.
     """
-    return float(x + np.log(-np.expm1(-x)))
+    return x + np.log(-np.expm1(-x))
 
 
 class _Function:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_dnc.bayesian.distributions import inverse_softplus
@@ -186,17 +187,19 @@ class RandomWeight(keras.layers.Layer):
             self._tracker.lock()
         self._mask.assign(value)
 
-    def set_posterior(self, loc, scale: float | None = None):
+    def set_posterior(self, loc, scale=None):
         """Sets the means of the posterior, and its deviations.
 
         Args:
             loc: Array of the weight's shape.
-            scale: Standard deviation of all elements; None to keep them.
+            scale: Standard deviations, a number or an array of the weight's
+                shape; None to keep them.
         """
         self._named["posterior_loc"].assign(loc)
         if scale is not None and "posterior_untransformed_scale" in self._named:
             variable = self._named["posterior_untransformed_scale"]
-            variable.assign(ops.full(self.shape, inverse_softplus(scale)))
+            scale = np.broadcast_to(scale, self.shape).astype("float64")
+            variable.assign(inverse_softplus(scale))
 
     def centre_prior(self, loc):
         """Sets the means of a prior that has given ones, and no other's.
