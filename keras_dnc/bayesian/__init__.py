@@ -30,6 +30,7 @@ from keras_dnc.bayesian.divergences import (
     KLDivergence,
     MonteCarloKL,
 )
+from keras_dnc.bayesian.laplace import DiagonalLaplace
 from keras_dnc.bayesian.layers import (
     Conv1DFlipout,
     Conv1DReparameterization,
@@ -79,6 +80,7 @@ __all__ = [
     "DenseLocalReparameterization",
     "DenseReparameterization",
     "Deterministic",
+    "DiagonalLaplace",
     "ExpectedCalibrationError",
     "GRUCellFlipout",
     "GRUCellReparameterization",

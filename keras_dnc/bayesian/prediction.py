@@ -1,7 +1,6 @@
 """What a model with random weights, or with dropout, predicts."""
 
 import contextlib
-from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_dnc.bayesian.estimators import drawing
+from keras_dnc.bayesian.laplace import DiagonalLaplace
 from keras_dnc.validation import nonnegative_number, positive_integer
 
 DROPOUT = (
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 
 
 def draw_outputs(
-    model: keras.Model | Callable,
+    model: keras.Model | DiagonalLaplace,
     inputs,
     samples: int = 100,
     batch_size: int = 32,
@@ -56,7 +56,8 @@ def draw_outputs(
     as many examples, each draw with random weights of its own.
 
     Args:
-        model: A model of one input and one output, on the TensorFlow backend.
+        model: A model of one input and one output, on the TensorFlow backend,
+            or a `DiagonalLaplace`, which takes no dropout.
         inputs: Array of shape `(B, ...)`.
         samples: Number `S` of draws.
         batch_size: Number of inputs in a pass.
@@ -74,6 +75,13 @@ def draw_outputs(
     """
     import tensorflow as tf
 
+    if isinstance(model, DiagonalLaplace):
+        if monte_carlo_dropout:
+            raise ValueError(
+                "`monte_carlo_dropout` must be False for a DiagonalLaplace. "
+                "Received: monte_carlo_dropout=True"
+            )
+        return model.draw_outputs(inputs, samples, batch_size)
     samples = positive_integer("samples", samples)
     batch_size = positive_integer("batch_size", batch_size)
     inputs = np.asarray(inputs)

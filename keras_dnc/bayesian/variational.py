@@ -89,7 +89,7 @@ class Variational:
         seed: int | None = None,
         **kwargs,
     ):
-        _require_tensorflow(type(self).__name__)
+        require_tensorflow(type(self).__name__)
         functions = {
             name: kwargs.pop(name, default)
             for name, default in self.function_defaults().items()
@@ -223,7 +223,12 @@ class Variational:
         }
 
 
-def _require_tensorflow(name):
+def require_tensorflow(name: str) -> None:
+    """Raises ValueError if the backend is not TensorFlow.
+
+    Args:
+        name: Who needs it, for the message.
+    """
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
