@@ -238,8 +238,9 @@ class NormalPrior(_Function):
             )
             scale = scale_of(untransformed_scale)
         loc = ops.full(tuple(shape), self.loc, dtype=_name(dtype))
-        normal = _tfd().Normal(loc, ops.cast(scale, _name(dtype)))
-        return independent(normal, shape)
+        # `ops.cast` would round a number of Python to float32 first.
+        scale = ops.convert_to_tensor(scale, _name(dtype))
+        return independent(_tfd().Normal(loc, scale), shape)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -306,8 +307,8 @@ class CentredNormalPrior(_Function):
             constraint=None,
             trainable=False,
         )
-        normal = _tfd().Normal(loc, ops.cast(self.scale, _name(dtype)))
-        return independent(normal, shape)
+        scale = ops.convert_to_tensor(self.scale, _name(dtype))
+        return independent(_tfd().Normal(loc, scale), shape)
 
 
 def default_mean_field_normal_fn(

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_dnc.bayesian.cells import LSTMCellFlipout, LSTMCellReparameterization
 from keras_dnc.bayesian.layers import DenseFlipout, DenseReparameterization
-from keras_dnc.bayesian.variational import function_argument
+from keras_dnc.bayesian.variational import function_argument, seed_of
 from keras_dnc.bayesian.weights import random_weights
 from keras_dnc.cell import DNCCell
 from keras_dnc.recurrent import DNC
@@ -160,7 +160,7 @@ class BayesianDNCCell(DNCCell):
                 **arguments,
                 "kernel_prior_fn": self.kernel_prior_fn,
                 "kl_weight": self.kl_weight,
-                "seed": self.seed,
+                "seed": seed_of(self.seed, layer.name),
             }
         )
 

@@ -1,5 +1,6 @@
 """What makes a layer of Keras variational."""
 
+import zlib
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -144,7 +145,10 @@ class Variational:
         self._kl_weight = super().add_weight(
             name="kl_weight",
             shape=(),
-            initializer=keras.initializers.Constant(self._initial_kl_weight),
+            initializer=keras.initializers.Constant(
+                # As a number of Python it would be rounded to float32.
+                np.float64(self._initial_kl_weight)
+            ),
             trainable=False,
             autocast=False,
         )
@@ -171,7 +175,7 @@ class Variational:
             kl_weight=lambda: self._kl_weight,
             groups=getattr(self, "groups", 1),
             prefix=prefix,
-            seed=_seed_of(self.seed, list(self.random).index(name)),
+            seed=seed_of(self.seed, name),
             dtype=self.dtype_policy,
             trainable=self.trainable,
             name=name,
@@ -287,8 +291,14 @@ def _posterior(value, arguments):
     )
 
 
-def _seed_of(seed, index):
-    """Returns another seed for each weight of a layer."""
+def seed_of(seed: int | None, name: str) -> int | None:
+    """Returns a seed for a part of what a seed is for, another for each name.
+
+    Args:
+        seed: A seed, or None.
+        name: The name of the part.
+    """
     if seed is None:
         return None
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
+    entropy = [seed, zlib.crc32(name.encode())]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
