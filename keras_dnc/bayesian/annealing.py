@@ -128,7 +128,7 @@ class KLAnnealing(keras.callbacks.Callback):
         self.schedule = schedule
         self.batches = batches
         self.rising = rising
-        self._seen = 0
+        self._seen, self._first = 0, 0
         self._full = {}
 
     def factor(self, seen: int) -> float:
@@ -155,6 +155,12 @@ class KLAnnealing(keras.callbacks.Callback):
             layer: layer.kl_weight for layer in variational_layers(self.model)
         }
         if self.schedule == "blundell":
+            if self.model.steps_per_execution != 1:
+                raise ValueError(
+                    "schedule='blundell' weighs each batch apart, and needs "
+                    "steps_per_execution=1. Received: steps_per_execution="
+                    f"{self.model.steps_per_execution}"
+                )
             self.batches = self.params.get("steps")
             if not self.batches:
                 raise ValueError(
@@ -173,7 +179,11 @@ class KLAnnealing(keras.callbacks.Callback):
         factor = self.factor(self._seen)
         for layer, weight in self._full.items():
             layer.kl_weight = factor * weight
-        self._seen += 1
+        self._first = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the batches of the execution, which may be several."""
+        self._seen += batch - self._first + 1
 
     def on_train_end(self, logs=None):
         """Sets the weights back."""
@@ -185,15 +195,14 @@ class KLLog(keras.callbacks.Callback):
     """Callback: logs the divergences and the rest of the loss apart.
 
     Adds to the logs of `fit`, at the end of an epoch, `kl`, what the
-    divergences times their weights added to the loss on average over the
-    batches, and `data_loss`, the loss without it; with validation data
-    `val_data_loss` too. Divergences that are estimated are estimated anew for
-    the log.
+    divergences times their weights added to the loss on average, and
+    `data_loss`, the loss without it; with validation data `val_data_loss` too.
+    Divergences that are estimated are estimated anew for the log.
     """
 
     def __init__(self):
         super().__init__()
-        self._sum, self._batches = 0.0, 0
+        self._sum, self._examples = 0.0, 0.0
         self._divergences = []
 
     def set_model(self, model):
@@ -208,7 +217,7 @@ class KLLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begins the average."""
-        self._sum, self._batches = 0.0, 0
+        self._sum, self._examples = 0.0, 0.0
 
     def on_train_batch_begin(self, batch, logs=None):
         """Notes the divergences that the batch is about to see."""
@@ -216,14 +225,21 @@ class KLLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Adds what they weighed, which other callbacks may have changed."""
-        self._sum += self._weighed(self._divergences)
-        self._batches += 1
+        # By the count of the mean that is the loss: the last batch may be
+        # smaller.
+        (seen,) = (
+            float(metric.count)
+            for metric in self.model.metrics
+            if metric.name == "loss"
+        )
+        size, self._examples = seen - self._examples, seen
+        self._sum += size * self._weighed(self._divergences)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs."""
-        if logs is None or not self._batches:
+        if logs is None or not self._examples:
             return
-        logs["kl"] = self._sum / self._batches
+        logs["kl"] = self._sum / self._examples
         logs["data_loss"] = logs["loss"] - logs["kl"]
         if "val_loss" in logs:
             present = self._weighed(self._compute())

@@ -71,7 +71,7 @@ def inverse_softplus(x):
 
 
 class _Function:
-    """A posterior or prior that is compared and saved by its arguments."""
+    """A posterior or prior that is saved by its arguments."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -345,6 +345,7 @@ def default_mean_field_normal_fn(
     )
 
 
+@keras.saving.register_keras_serializable(package="keras_dnc")
 def default_multivariate_normal_fn(
     dtype, shape, name, trainable, add_variable_fn
 ):

@@ -14,8 +14,21 @@ def _kl_divergence(posterior, prior):
     return distributions.kl_divergence(posterior, prior)
 
 
+class _Divergence:
+    """A divergence that is saved by its class."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments: none."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the divergence from what `get_config` returned."""
+        return cls(**config)
+
+
 @keras.saving.register_keras_serializable(package="keras_dnc")
-class AnalyticKL:
+class AnalyticKL(_Divergence):
     """The Kullback-Leibler divergence `KL(q‖p)` in closed form.
 
     For independent normals it is `Σ [ln(σ_p/σ) + (σ² + (μ − μ_p)²) / (2σ_p²) −
@@ -30,13 +43,9 @@ class AnalyticKL:
         """Returns the divergence; the sample is not used."""
         return _kl_divergence(posterior, prior)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {}
-
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
-class MonteCarloKL:
+class MonteCarloKL(_Divergence):
     """The unbiased estimate `log q(w) − log p(w)` of `KL(q‖p)`, `w` from `q`.
 
     Source: Blundell et al., [Weight uncertainty in neural networks](
@@ -47,13 +56,9 @@ class MonteCarloKL:
         """Returns the estimate from the sample."""
         return posterior.log_prob(sample) - prior.log_prob(sample)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {}
-
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
-class KLDivergence:
+class KLDivergence(_Divergence):
     """`KL(q‖p)` in closed form where tfp knows one, else its estimate."""
 
     def __call__(self, posterior, prior, sample):
@@ -62,7 +67,3 @@ class KLDivergence:
             return _kl_divergence(posterior, prior)
         except NotImplementedError:
             return MonteCarloKL()(posterior, prior, sample)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {}

@@ -158,6 +158,15 @@ class Flipout:
         loc, perturbation, signs_in, signs_out = (
             ops.cast(part, inputs.dtype) for part in draw
         )
+        if len(signs_in.shape) == 2 < len(inputs.shape):
+            # Held over a sequence they are of shape (B, channels).
+            signs_in, signs_out = (
+                ops.reshape(
+                    part,
+                    (-1, *(1,) * (len(inputs.shape) - 2), part.shape[-1]),
+                )
+                for part in (signs_in, signs_out)
+            )
         perturbed = _in_groups(
             operation, inputs * signs_in, perturbation, len(weight.shape)
         )

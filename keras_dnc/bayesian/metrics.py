@@ -165,6 +165,11 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         weight = ops.ones_like(confidence)
         if sample_weight is not None:
             sample_weight = ops.cast(sample_weight, self.dtype)
+            # A weight of a whole sequence holds for its steps.
+            missing = len(probabilities.shape) - 1 - len(sample_weight.shape)
+            sample_weight = ops.reshape(
+                sample_weight, (*ops.shape(sample_weight), *(1,) * missing)
+            )
             weight = weight * ops.reshape(
                 ops.broadcast_to(sample_weight, ops.shape(probabilities)[:-1]),
                 (-1,),

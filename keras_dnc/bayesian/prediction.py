@@ -120,7 +120,12 @@ def dropout_at_prediction(model: keras.Model):
         model: A model; its layers of dropout and of Gaussian noise, and the
             recurrent cells with a rate of dropout, are switched.
     """
-    switched = [part for part in model._flatten_layers() if _drops(part)]
+    # Not what such a context around this one has switched already.
+    switched = [
+        part
+        for part in model._flatten_layers()
+        if _drops(part) and "call" not in vars(part)
+    ]
     plain = [part.call for part in switched]
     try:
         for part, call in zip(switched, plain, strict=True):
@@ -171,11 +176,14 @@ def summarize_classes(
         shifted = probabilities - probabilities.max(-1, keepdims=True)
         exponentials = np.exp(shifted)
         probabilities = exponentials / exponentials.sum(-1, keepdims=True)
-    elif not np.allclose(probabilities.sum(-1), 1, atol=1e-3):
+    elif probabilities.min(initial=0) < 0 or not np.allclose(
+        probabilities.sum(-1), 1, atol=1e-3
+    ):
         raise ValueError(
-            "`outputs` must be probabilities of sum 1 along the last axis; "
-            "pass from_logits=True for logits. Received sums from "
-            f"{probabilities.sum(-1).min()} to {probabilities.sum(-1).max()}"
+            "`outputs` must be probabilities, not negative and of sum 1 along "
+            "the last axis; pass from_logits=True for logits. Received sums "
+            f"from {probabilities.sum(-1).min()} to "
+            f"{probabilities.sum(-1).max()}"
         )
     mean = probabilities.mean(0)
     total = _entropy(mean)

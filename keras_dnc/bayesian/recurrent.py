@@ -5,7 +5,11 @@ from keras import ops
 
 from keras_dnc.bayesian.cells import LSTMCellFlipout, LSTMCellReparameterization
 from keras_dnc.bayesian.layers import DenseFlipout, DenseReparameterization
-from keras_dnc.bayesian.variational import function_argument, seed_of
+from keras_dnc.bayesian.variational import (
+    function_argument,
+    require_tensorflow,
+    seed_of,
+)
 from keras_dnc.bayesian.weights import random_weights
 from keras_dnc.cell import DNCCell
 from keras_dnc.recurrent import DNC
@@ -114,7 +118,8 @@ class BayesianDNCCell(DNCCell):
         kl_weight: float = 1.0,
         **kwargs,
     ):
-        if estimator not in ESTIMATORS:
+        require_tensorflow(type(self).__name__)
+        if not isinstance(estimator, str) or estimator not in ESTIMATORS:
             raise ValueError(
                 f"`estimator` must be one of {', '.join(ESTIMATORS)}. "
                 f"Received: estimator={estimator!r}"

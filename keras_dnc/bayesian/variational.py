@@ -267,12 +267,15 @@ def function_argument(name, value):
     known = next(
         names for ending, names in KNOWN.items() if name.endswith(ending)
     )
-    if value is None or callable(value) or value in known:
+    is_required = name.endswith("_posterior_fn") and name != "bias_posterior_fn"
+    if callable(value) or (isinstance(value, str) and value in known):
+        return value
+    if value is None and not is_required:
         return value
     expected = " or ".join(f'"{known_name}"' for known_name in known)
     raise ValueError(
-        f"`{name}` must be a function{' or ' if known else ''}{expected}, or "
-        f"None. Received: {name}={value!r}"
+        f"`{name}` must be a function{' or ' if known else ''}{expected}"
+        f"{'' if is_required else ', or None'}. Received: {name}={value!r}"
     )
 
 
