@@ -28,8 +28,11 @@ from keras_dnc.validation import (
 )
 
 
-def _tfd():
-    # tfp imports TensorFlow and tf_keras: late, for those who need it.
+def tfd():
+    """Returns tfp's distributions, imported when they are first needed.
+
+    With them come TensorFlow and tf_keras.
+    """
     from tensorflow_probability import distributions
 
     return distributions
@@ -42,9 +45,7 @@ def independent(distribution, shape):
         distribution: A distribution of each element, of that batch shape.
         shape: The shape of the tensor.
     """
-    return _tfd().Independent(
-        distribution, reinterpreted_batch_ndims=len(shape)
-    )
+    return tfd().Independent(distribution, reinterpreted_batch_ndims=len(shape))
 
 
 def scale_of(untransformed_scale):
@@ -162,7 +163,7 @@ class MeanFieldNormal(_Function):
             constraint=self.untransformed_scale_constraint,
             trainable=trainable,
         )
-        normal = _tfd().Normal(loc, scale_of(untransformed_scale))
+        normal = tfd().Normal(loc, scale_of(untransformed_scale))
         return independent(normal, shape)
 
 
@@ -200,7 +201,7 @@ class Deterministic(_Function):
             constraint=self.loc_constraint,
             trainable=trainable,
         )
-        return independent(_tfd().Deterministic(loc), shape)
+        return independent(tfd().Deterministic(loc), shape)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -240,7 +241,7 @@ class NormalPrior(_Function):
         loc = ops.full(tuple(shape), self.loc, dtype=_name(dtype))
         # `ops.cast` would round a number of Python to float32 first.
         scale = ops.convert_to_tensor(scale, _name(dtype))
-        return independent(_tfd().Normal(loc, scale), shape)
+        return independent(tfd().Normal(loc, scale), shape)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -270,12 +271,12 @@ class ScaleMixturePrior(_Function):
 
     def __call__(self, dtype, shape, name, trainable, add_variable_fn):
         """Returns the distribution, as `tfp.layers` calls for it."""
-        tfd, dtype = _tfd(), _name(dtype)
+        dtype = _name(dtype)
         weights = ops.convert_to_tensor([self.mixing, 1 - self.mixing], dtype)
         scales = ops.convert_to_tensor([self.scale1, self.scale2], dtype)
-        components = tfd.Normal(ops.zeros((*shape, 2), dtype=dtype), scales)
-        mixture = tfd.MixtureSameFamily(
-            tfd.Categorical(probs=weights), components
+        components = tfd().Normal(ops.zeros((*shape, 2), dtype=dtype), scales)
+        mixture = tfd().MixtureSameFamily(
+            tfd().Categorical(probs=weights), components
         )
         return independent(mixture, shape)
 
@@ -308,7 +309,7 @@ class CentredNormalPrior(_Function):
             trainable=False,
         )
         scale = ops.convert_to_tensor(self.scale, _name(dtype))
-        return independent(_tfd().Normal(loc, scale), shape)
+        return independent(tfd().Normal(loc, scale), shape)
 
 
 def default_mean_field_normal_fn(

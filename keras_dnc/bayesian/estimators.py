@@ -12,9 +12,9 @@ one after another, each of which gets draws of its own.
 import contextlib
 import contextvars
 
-import keras
 from keras import ops
 
+from keras_dnc.bayesian.noise import signs
 from keras_dnc.validation import positive_integer
 
 _samples = contextvars.ContextVar("samples", default=1)
@@ -32,18 +32,6 @@ def drawing(samples: int):
         yield
     finally:
         _samples.reset(token)
-
-
-def signs(shape, dtype, seed):
-    """Draws +1 and −1 with equal chance.
-
-    Args:
-        shape: Shape of the tensor.
-        dtype: Its dtype.
-        seed: A `keras.random.SeedGenerator`.
-    """
-    half = keras.random.uniform(shape, seed=seed) < 0.5
-    return 1 - 2 * ops.cast(half, dtype)
 
 
 def square_root(x):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dnc.bayesian.distributions import inverse_softplus
+from keras_dnc.bayesian.distributions import inverse_softplus, tfd
 from keras_dnc.bayesian.estimators import LocalReparameterization
+from keras_dnc.bayesian.noise import normals
 
 
 class RandomWeight(keras.layers.Layer):
@@ -98,11 +99,9 @@ class RandomWeight(keras.layers.Layer):
     @property
     def is_normal(self) -> bool:
         """Whether the elements of the posterior are independent normals."""
-        from tensorflow_probability import distributions as tfd
-
         posterior = self.posterior
-        return isinstance(posterior, tfd.Independent) and isinstance(
-            posterior.distribution, tfd.Normal
+        return isinstance(posterior, tfd().Independent) and isinstance(
+            posterior.distribution, tfd().Normal
         )
 
     def normal_posterior(self, estimator: str):
@@ -133,8 +132,16 @@ class RandomWeight(keras.layers.Layer):
             draws = [self._tensor_fn(distribution) for _ in range(samples)]
             draws = [ops.convert_to_tensor(draw) for draw in draws]
             return draws[0] if samples == 1 else ops.stack(draws)
+        several = () if samples == 1 else (samples,)
+        element = getattr(distribution, "distribution", distribution)
+        if isinstance(element, tfd().Normal):
+            loc, scale = map(
+                ops.convert_to_tensor, (element.loc, element.scale)
+            )
+            shape = (*several, *ops.shape(loc))
+            return loc + scale * normals(shape, loc.dtype, self.generator)
         seed = ops.cast(self.generator.next(), "int32")
-        return distribution.sample(() if samples == 1 else samples, seed=seed)
+        return distribution.sample(several, seed=seed)
 
     def divergence(self):
         """Returns the divergence of posterior and prior, a scalar.
