@@ -344,7 +344,10 @@ assert keras.backend.backend() == "jax"
 for call in sys.argv[1:]:
     name, arguments = call.split(":")
     try:
-        getattr(bayesian, name)(*map(int, arguments.split(",")))
+        arguments = map(int, arguments.split(","))
+        if name == "DenseVariational":
+            arguments = *arguments, print, print
+        getattr(bayesian, name)(*arguments)
     except ValueError as error:
         message = str(error)
         assert "TensorFlow" in message and "jax" in message, (name, message)
@@ -358,7 +361,8 @@ keras_dnc.DNC(2, controller=3, memory_size=2, word_size=2)
 def test_on_jax_construction_names_the_backend():
     pytest.importorskip("jax")
     calls = [
-        f"{name}:{'4,3' if name.startswith('Conv') else '4'}" for name in MAKE
+        f"{name}:{'4,3' if name.startswith('Conv') else '4'}"
+        for name in (*MAKE, "DenseVariational")
     ]
     done = subprocess.run(
         [sys.executable, "-c", ON_JAX, *calls],
@@ -376,4 +380,5 @@ def test_the_classes_above_are_all_that_there_are():
         if isinstance(getattr(bayesian, name), type)
         and issubclass(getattr(bayesian, name), keras.layers.Layer)
     }
-    assert layers == {*MAKE, "VariationalRNN"}
+    # tests/test_bayesian_dense_variational.py has the arguments of the last.
+    assert layers == {*MAKE, "VariationalRNN", "DenseVariational"}

@@ -625,7 +625,7 @@ def test_a_recurrence_with_one_draw_comes_to_rest(cell):
     # Weights this small contract. Were any of them drawn anew at a step, the
     # outputs would go on changing.
     make = CELLS[cell]
-    outputs = last_outputs(make(4), bayesian.VariationalRNN, steps=60)
+    outputs = last_outputs(make(4), bayesian.VariationalRNN, steps=200)
     assert_close(outputs[:, 1], outputs[:, 0], 1e-5)
     limits_differ = np.max(np.abs(outputs[0, 1] - outputs[1, 1])) > 1e-4
     assert limits_differ == ("Flipout" in cell)

@@ -181,6 +181,14 @@ ARGUMENTS = {
     )
     if hasattr(bayesian, base + estimator)
 } | {
+    bayesian.DenseVariational: [
+        {
+            **DENSE,
+            "make_posterior_fn": bayesian.posterior_mean_field,
+            "make_prior_fn": bayesian.prior_trainable,
+            "kl_use_exact": True,
+        }
+    ],
     bayesian.BayesianDNCCell: [
         DNC,
         {
@@ -437,7 +445,19 @@ MODELS = {
         )
         for cls in ARGUMENTS
         if cls.__name__.startswith("Dense")
+        and cls is not bayesian.DenseVariational
     },
+    "DenseVariational": lambda: over(
+        (FEATURES,),
+        bayesian.DenseVariational(
+            2,
+            bayesian.posterior_mean_field,
+            bayesian.prior_trainable,
+            kl_weight=0.5,
+            kl_use_exact=True,
+            use_bias=False,
+        ),
+    ),
     **{
         cls.__name__: lambda cls=cls: over(
             (*(4,) * int(cls.__name__[4]), FEATURES), cls(2, 3, **priors())

@@ -16,6 +16,12 @@ from keras_dnc.bayesian.cells import (
     LSTMCellReparameterization,
 )
 from keras_dnc.bayesian.conversion import to_bayesian, to_deterministic
+from keras_dnc.bayesian.dense_variational import (
+    DenseVariational,
+    VariableDistribution,
+    posterior_mean_field,
+    prior_trainable,
+)
 from keras_dnc.bayesian.distributions import (
     CentredNormalPrior,
     Deterministic,
@@ -79,6 +85,7 @@ __all__ = [
     "DenseFlipout",
     "DenseLocalReparameterization",
     "DenseReparameterization",
+    "DenseVariational",
     "Deterministic",
     "DiagonalLaplace",
     "ExpectedCalibrationError",
@@ -95,6 +102,7 @@ __all__ = [
     "NormalPrior",
     "Prediction",
     "ScaleMixturePrior",
+    "VariableDistribution",
     "VariationalRNN",
     "default_mean_field_normal_fn",
     "default_multivariate_normal_fn",
@@ -102,8 +110,10 @@ __all__ = [
     "dropout_at_prediction",
     "from_tfp",
     "kl_weight_for",
+    "posterior_mean_field",
     "predict_classes",
     "predict_regression",
+    "prior_trainable",
     "prune",
     "signal_to_noise",
     "summarize_classes",

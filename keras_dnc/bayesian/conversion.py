@@ -3,6 +3,7 @@
 import keras
 
 from keras_dnc.bayesian import cells, layers
+from keras_dnc.bayesian.dense_variational import DenseVariational
 from keras_dnc.bayesian.distributions import CentredNormalPrior
 from keras_dnc.bayesian.recurrent import (
     ESTIMATORS,
@@ -33,6 +34,13 @@ ONLY_BAYESIAN_DNC = (
     "kernel_prior_fn",
     "kl_weight",
     "variational_controller",
+)
+ONLY_DENSE_VARIATIONAL = (
+    "kl_use_exact",
+    "kl_weight",
+    "make_posterior_fn",
+    "make_prior_fn",
+    "seed",
 )
 ONLY_ORDINARY = ("lora_rank", "lora_alpha", "quantization_config")
 
@@ -104,12 +112,9 @@ def to_deterministic(model: keras.Model) -> keras.Model:
     """
     ordinary = _clone(model, _ordinary)
     for old, new in _pairs(model, ordinary):
-        known = _by_path(old)
+        known = _means(old)
         for path, variable in _by_path(new).items():
-            value = known[path]
-            if isinstance(value, RandomWeight):
-                value = value.masked(value.posterior.mean())
-            variable.assign(value)
+            variable.assign(known[path])
     return ordinary
 
 
@@ -146,6 +151,28 @@ def _by_path(layer):
     return {path.split(start, 1)[-1]: part for path, part in found.items()}
 
 
+def _means(layer):
+    """Returns a layer's weights, of random ones the means, by path."""
+    joint = {
+        id(part.kernel_and_bias): part
+        for part in layer._flatten_layers()
+        if isinstance(part, DenseVariational)
+    }
+    means = {}
+    for path, weight in _by_path(layer).items():
+        if not isinstance(weight, RandomWeight):
+            means[path] = weight
+            continue
+        mean = weight.masked(weight.posterior.mean())
+        if id(weight) not in joint:
+            means[path] = mean
+            continue
+        start = path.removesuffix(weight.name)
+        kernel, bias = joint[id(weight)].split(mean)
+        means |= {f"{start}kernel": kernel, f"{start}bias": bias}
+    return means
+
+
 def _variational(layer, estimator, arguments):
     """Returns the variational form of a layer or cell, or another like it."""
     if type(layer) in KINDS:
@@ -170,6 +197,10 @@ def _variational(layer, estimator, arguments):
 
 def _ordinary(layer):
     """Returns the ordinary form of a layer or cell, or another like it."""
+    if isinstance(layer, DenseVariational):
+        return keras.layers.Dense.from_config(
+            _without(layer.get_config(), ONLY_DENSE_VARIATIONAL)
+        )
     if isinstance(layer, Variational):
         cls = next(cls for cls in KINDS if isinstance(layer, cls))
         return cls.from_config(

@@ -273,10 +273,17 @@ class ScaleMixturePrior(_Function):
         """Returns the distribution, as `tfp.layers` calls for it."""
         dtype = _name(dtype)
         weights = ops.convert_to_tensor([self.mixing, 1 - self.mixing], dtype)
-        scales = ops.convert_to_tensor([self.scale1, self.scale2], dtype)
-        components = tfd().Normal(ops.zeros((*shape, 2), dtype=dtype), scales)
-        mixture = tfd().MixtureSameFamily(
-            tfd().Categorical(probs=weights), components
+        # Not MixtureSameFamily, whose last axis of two components takes three
+        # times as long.
+        components = [
+            tfd().Normal(
+                ops.zeros(shape, dtype), ops.convert_to_tensor(scale, dtype)
+            )
+            for scale in (self.scale1, self.scale2)
+        ]
+        mixture = tfd().Mixture(
+            tfd().Categorical(probs=ops.broadcast_to(weights, (*shape, 2))),
+            components,
         )
         return independent(mixture, shape)
 

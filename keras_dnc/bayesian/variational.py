@@ -99,7 +99,7 @@ class Variational:
             posterior_fn = functions[f"{prefix}_posterior_fn"]
             if not (posterior_fn is None or isinstance(posterior_fn, str)):
                 _refuse_arguments_of_means(prefix, posterior_fn, kwargs)
-        if functions["bias_posterior_fn"] is None:
+        if functions.get("bias_posterior_fn", True) is None:
             kwargs["use_bias"] = False
         for name, initializer in self.means.items():
             kwargs.setdefault(name, initializer())
