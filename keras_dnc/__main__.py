@@ -10,6 +10,7 @@ import typing
 from pathlib import Path
 
 from keras_dnc import benchmark, training
+from keras_dnc.bayesian import comparison
 from keras_dnc.tasks import TASKS, Recipe
 from keras_dnc.validation import positive_integer
 
@@ -86,6 +87,26 @@ def _bench(options):
     benchmark.run(options.sizes, repeats, options.peer)
 
 
+def _mnist(options):
+    protocol = comparison.Protocol(**_given(options, comparison.Protocol))
+    if options.step_times:
+        comparison.step_times(options.networks, protocol, options.repeats)
+        return
+    if options.data is None:
+        raise ValueError(
+            "--data must name the folder of MNIST's files, unless with "
+            "--step-times. Received none"
+        )
+    comparison.run(
+        options.networks,
+        options.data,
+        protocol,
+        laplace=options.laplace,
+        out=options.out,
+        seed=options.seed,
+    )
+
+
 def _draw(path, model, task, seed):
     """Draws the first test sequence's way through the memory."""
     from keras_dnc.plots import memory_at_work
@@ -117,7 +138,10 @@ def _print_table(figures):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m keras_dnc",
-        description="Trains and evaluates Differentiable Neural Computers.",
+        description=(
+            "Trains and evaluates Differentiable Neural Computers and Bayesian "
+            "networks."
+        ),
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = _add_command(
@@ -188,7 +212,44 @@ def _parser():
         action="store_true",
         help="time pytorch-dnc too (PyPI's `dnc`, and torch)",
     )
+    _add_mnist(commands)
     return parser
+
+
+def _add_mnist(commands):
+    summary = "compare Bayesian networks with ordinary ones on digits"
+    options = commands.add_parser("mnist", help=summary, description=summary)
+    options.set_defaults(run=_mnist)
+    options.add_argument(
+        "--data", metavar="FOLDER", help="MNIST's four files, in IDX format"
+    )
+    options.add_argument(
+        "--networks",
+        nargs="+",
+        choices=comparison.NETWORKS,
+        default=[*comparison.NETWORKS],
+        help="[all]",
+    )
+    _add_options(options, comparison.Protocol)
+    options.add_argument(
+        "--laplace",
+        action="store_true",
+        help="add the plain network's Laplace approximation",
+    )
+    options.add_argument(
+        "--out", metavar="FOLDER", help="where to save the networks [nowhere]"
+    )
+    options.add_argument(
+        "--seed", type=int, default=0, help="of all that is random [0]"
+    )
+    options.add_argument(
+        "--step-times",
+        action="store_true",
+        help="time a training step of each instead, on random images",
+    )
+    options.add_argument(
+        "--repeats", type=int, default=30, help="steps to time [30]"
+    )
 
 
 def _add_command(commands, name, description, run):

@@ -35,7 +35,23 @@ def option(default, description: str):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Settings:
+    """Options whose numbers must be positive.
+
+    Raises:
+        ValueError: If a number is not.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if field.type is int:
+                positive_integer(field.name, getattr(self, field.name))
+            if field.type is float:
+                positive_number(field.name, getattr(self, field.name))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
     """The sizes of a DNC and the settings that train it on a task.
 
     Raises:
@@ -54,13 +70,6 @@ class Recipe:
     clipnorm: float = option(10.0, "largest norm of a variable's gradient")
     batch_size: int = option(16, "sequences in a batch")
     epochs: int = option(1, "passes through the training sequences")
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            if field.type is int:
-                positive_integer(field.name, getattr(self, field.name))
-            if field.type is float:
-                positive_number(field.name, getattr(self, field.name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
