@@ -1,6 +1,7 @@
 """The command line: `python -m keras_dnc`."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import shutil
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from keras_dnc import benchmark, training
 from keras_dnc.bayesian import comparison
+from keras_dnc.bayesian import echo as bayesian_echo
 from keras_dnc.tasks import TASKS, Recipe
+from keras_dnc.tasks.echo import Echo
 from keras_dnc.validation import positive_integer
 
 PICTURE_FILE = "memory.png"
+UNCERTAINTY_FILE = "uncertainty.png"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,37 +44,18 @@ def _train(options):
     task_class = TASKS[options.task_name]
     task = task_class(**_given(options, task_class))
     recipe = dataclasses.replace(task.recipe, **_given(options, Recipe))
-    out = Path(options.out or Path("runs", task.name))
-    if out.exists() and not options.overwrite:
-        raise FileExistsError(
-            f"{out}: exists already; name another folder with --out, or "
-            "replace it with --overwrite"
-        )
-    if options.picture and importlib.util.find_spec("matplotlib") is None:
-        raise ModuleNotFoundError(
-            "the picture needs matplotlib: pip install keras_dnc[plots], or "
-            "leave the picture out with --no-picture"
-        )
-    # A bar where it can move, else a line an epoch.
-    verbose = 1 if sys.stdout.isatty() else 2
-    model = training.train(task, recipe, options.seed, verbose=verbose)
+    out = Path(options.out)
+    _refuse_existing(out, options)
+    _refuse_picture_without_matplotlib(options)
+    model = training.train(task, recipe, options.seed, verbose=_verbose())
     figures = training.evaluate(model, task, options.seed)
 
-    # The folder gets its name when all of it is there.
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=out.parent, prefix=f".{out.name}-unfinished-"
-    ) as unfinished:
-        folder = Path(unfinished, out.name)
-        folder.mkdir()
+    with _unfinished(out) as folder:
         training.save(folder, model, task)
         if options.picture:
             _draw(folder / PICTURE_FILE, model, task, options.seed)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
     _print_table(figures)
-    print(f"saved to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    _print_saved(out)
 
 
 def _evaluate(options):
@@ -97,6 +82,8 @@ def _mnist(options):
             "--data must name the folder of MNIST's files, unless with "
             "--step-times. Received none"
         )
+    if options.out is not None:
+        _refuse_existing(Path(options.out), options)
     comparison.run(
         options.networks,
         options.data,
@@ -105,6 +92,71 @@ def _mnist(options):
         out=options.out,
         seed=options.seed,
     )
+
+
+def _bayesian_echo(options):
+    task = Echo(**_given(options, Echo))
+    settings = bayesian_echo.Options(**_given(options, bayesian_echo.Options))
+    out = Path(options.out)
+    _refuse_existing(out, options)
+    _refuse_picture_without_matplotlib(options)
+    model = bayesian_echo.train(
+        task, settings, options.seed, verbose=_verbose()
+    )
+    rows = bayesian_echo.by_length(model, task, settings, options.seed)
+    with _unfinished(out) as folder:
+        model.save(folder / training.MODEL_FILE)
+        if options.picture:
+            from keras_dnc.plots import uncertainty_by_length
+
+            uncertainty_by_length(rows, trained=task.max_length).savefig(
+                folder / UNCERTAINTY_FILE, dpi=150
+            )
+    print(" | ".join(["length", *next(iter(rows.values()))]))
+    for length, figures in rows.items():
+        cells = (f"{figure:.4g}" for figure in figures.values())
+        print(" | ".join([str(length), *cells]))
+    _print_saved(out)
+
+
+def _verbose():
+    # A bar where it can move, else a line an epoch.
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _refuse_existing(out, options):
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(
+            f"{out}: exists already; name another folder with --out, or "
+            "replace it with --overwrite"
+        )
+
+
+def _refuse_picture_without_matplotlib(options):
+    if options.picture and importlib.util.find_spec("matplotlib") is None:
+        raise ModuleNotFoundError(
+            "the picture needs matplotlib: pip install keras_dnc[plots], or "
+            "leave the picture out with --no-picture"
+        )
+
+
+@contextlib.contextmanager
+def _unfinished(out):
+    """Yields a folder that gets its name when all of it is there."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=out.parent, prefix=f".{out.name}-unfinished-"
+    ) as unfinished:
+        folder = Path(unfinished, out.name)
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+
+
+def _print_saved(out):
+    print(f"saved to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
 
 
 def _draw(path, model, task, seed):
@@ -161,21 +213,7 @@ def _parser():
             Recipe,
             defaults=dataclasses.asdict(task.recipe),
         )
-        options.add_argument(
-            "--seed", type=int, default=0, help="of all that is random [0]"
-        )
-        options.add_argument(
-            "--out", metavar="FOLDER", help=f"where to save [runs/{name}]"
-        )
-        options.add_argument(
-            "--overwrite", action="store_true", help="replace that folder"
-        )
-        options.add_argument(
-            "--picture",
-            action=argparse.BooleanOptionalAction,
-            default=True,
-            help="draw the memory at work, with matplotlib",
-        )
+        _add_output(options, f"runs/{name}", "the memory at work")
 
         options = evaluate.add_parser(
             name, help=task.summary, description=_first_line(task)
@@ -213,7 +251,47 @@ def _parser():
         help="time pytorch-dnc too (PyPI's `dnc`, and torch)",
     )
     _add_mnist(commands)
+    _add_bayesian_echo(commands)
     return parser
+
+
+def _add_output(options, folder, picture):
+    _add_seed(options)
+    options.add_argument(
+        "--out",
+        metavar="FOLDER",
+        default=folder,
+        help=f"where to save [{folder}]",
+    )
+    options.add_argument(
+        "--overwrite", action="store_true", help="replace that folder"
+    )
+    options.add_argument(
+        "--picture",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=f"draw {picture}, with matplotlib",
+    )
+
+
+def _add_seed(options):
+    options.add_argument(
+        "--seed", type=int, default=0, help="of all that is random [0]"
+    )
+
+
+def _add_bayesian_echo(commands):
+    summary = "train a Bayesian DNC on echo and draw its uncertainty"
+    options = commands.add_parser(
+        "bayesian-echo", help=summary, description=summary
+    )
+    options.set_defaults(run=_bayesian_echo)
+    _add_options(options.add_argument_group("task"), Echo)
+    _add_options(
+        options.add_argument_group("training and evaluation"),
+        bayesian_echo.Options,
+    )
+    _add_output(options, "runs/bayesian-echo", "the uncertainty")
 
 
 def _add_mnist(commands):
@@ -240,8 +318,9 @@ def _add_mnist(commands):
         "--out", metavar="FOLDER", help="where to save the networks [nowhere]"
     )
     options.add_argument(
-        "--seed", type=int, default=0, help="of all that is random [0]"
+        "--overwrite", action="store_true", help="replace those saved there"
     )
+    _add_seed(options)
     options.add_argument(
         "--step-times",
         action="store_true",

@@ -1,6 +1,6 @@
-"""Pictures of a memory at work. They need matplotlib."""
+"""Pictures of a memory at work and of uncertainty. They need matplotlib."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -113,4 +113,51 @@ def _over_time(panels):
         aspect=0.4 * width / 0.15,
         label="0 or below to 1 or above",
     )
+    return figure
+
+
+def uncertainty_by_length(
+    rows: Mapping[int, Mapping[str, float]], trained: int
+) -> Figure:
+    """Draws accuracy and uncertainty over the length of sequences.
+
+    Args:
+        rows: For each length the figures "accuracy in %", "calibration error",
+            and, in nats, "total uncertainty" and "epistemic".
+        trained: The longest length of training.
+    """
+    lengths = [*rows]
+
+    def column(name):
+        return np.array([row[name] for row in rows.values()])
+
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    right = column("accuracy in %") / 100
+    above.plot(lengths, right, "o-", color="black", label="share right")
+    above.plot(
+        lengths,
+        column("calibration error"),
+        "s--",
+        color="tab:red",
+        label="calibration error",
+    )
+    above.set_ylim(-0.03, 1.03)
+    total, epistemic = column("total uncertainty"), column("epistemic")
+    below.fill_between(
+        lengths, epistemic, color="tab:blue", label="epistemic (weights)"
+    )
+    below.fill_between(
+        lengths, epistemic, total, color="lightsteelblue", label="aleatoric"
+    )
+    below.plot(lengths, total, "o-", color="black", label="total")
+    below.set_ylim(0)
+    below.set_ylabel("uncertainty in nats")
+    below.set_xlabel("symbols in a sequence")
+    below.set_xticks(lengths)
+    for axes in (above, below):
+        axes.axvspan(lengths[0], trained, color="0.93", zorder=0)
+        axes.set_xlim(lengths[0], lengths[-1])
+        axes.legend(loc="center right")
+    above.set_title("lengths of training shaded", fontsize="small")
     return figure
