@@ -91,6 +91,7 @@ def _mnist(options):
         laplace=options.laplace,
         out=options.out,
         seed=options.seed,
+        verbose=_verbose(),
     )
 
 
@@ -114,8 +115,7 @@ def _bayesian_echo(options):
             )
     print(" | ".join(["length", *next(iter(rows.values()))]))
     for length, figures in rows.items():
-        cells = (f"{figure:.4g}" for figure in figures.values())
-        print(" | ".join([str(length), *cells]))
+        print(" | ".join([str(length), *map(_shown, figures.values())]))
     _print_saved(out)
 
 
@@ -183,8 +183,11 @@ def _draw(path, model, task, seed):
 def _print_table(figures):
     width = max(map(len, figures))
     for name, figure in figures.items():
-        number = f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
-        print(f"{name:<{width}}  {number:>10}")
+        print(f"{name:<{width}}  {_shown(figure):>10}")
+
+
+def _shown(figure):
+    return f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
 
 
 def _parser():

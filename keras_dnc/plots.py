@@ -158,6 +158,7 @@ def uncertainty_by_length(
     for axes in (above, below):
         axes.axvspan(lengths[0], trained, color="0.93", zorder=0)
         axes.set_xlim(lengths[0], lengths[-1])
-        axes.legend(loc="center right")
+    above.legend(loc="upper right")
+    below.legend(loc="upper left")
     above.set_title("lengths of training shaded", fontsize="small")
     return figure

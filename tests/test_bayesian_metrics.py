@@ -182,6 +182,52 @@ def test_a_weight_of_a_whole_sequence_holds_for_its_steps(rng, name, steps):
 
 
 @metrics
+@pytest.mark.parametrize("given", [None, "examples", "steps"])
+def test_masked_steps_do_not_count(rng, name, given):
+    numbers, probabilities, _ = examples(rng, 6, 5)
+    mask = rng.uniform(size=(6, 5)) < 0.6
+    weights = {
+        None: np.ones((6, 1)),
+        "examples": rng.uniform(size=(6, 1)),
+        "steps": rng.uniform(size=(6, 5)),
+    }[given].astype("float32")
+    predictions = ops.convert_to_tensor(probabilities)
+    predictions._keras_mask = ops.convert_to_tensor(mask)
+    value = value_of(
+        METRICS[name](),
+        numbers,
+        predictions,
+        None if given is None else weights,
+    )
+    wanted = expected(name, one_hot(numbers), probabilities, mask * weights)
+    assert value == close(wanted)
+    assert value != close(expected(name, one_hot(numbers), probabilities))
+
+
+@metrics
+@tensorflow_only
+def test_evaluate_passes_masks(rng, name):
+    numbers, _, _ = examples(rng, 6, 5)
+    inputs = rng.normal(size=(6, 5, 3)).astype("float32")
+    inputs[:, 3:] = 0
+    model = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            keras.layers.Masking(),
+            keras.layers.Dense(CLASSES, "softmax"),
+        ]
+    )
+    model.compile(
+        loss="sparse_categorical_crossentropy", metrics=[METRICS[name]()]
+    )
+    value = model.evaluate(inputs, numbers, verbose=0)[1]
+    wanted = expected(
+        name, one_hot(numbers[:, :3]), np.asarray(model(inputs))[:, :3]
+    )
+    assert value == close(wanted)
+
+
+@metrics
 def test_batches_are_as_one_and_reset_forgets_them(rng, name):
     numbers, probabilities, _ = examples(rng, 50)
     weights = rng.uniform(size=50).astype("float32")

@@ -880,3 +880,15 @@ def test_a_bayesian_dnc_with_deviations_is_not_the_dnc_of_the_means():
     inputs = sequences()
     assert_differ(layer(inputs), layer(inputs))
     assert isinstance(layer, keras_dnc.DNC)
+
+
+def test_setting_kl_weight_of_a_bayesian_dnc_reaches_its_parts():
+    layer = make_bayesian_dnc(variational_controller=True, kl_weight=1.0)
+    before = layer(sequences()), float(sum(layer.losses))
+    layer.kl_weight = 0.25
+    assert layer.kl_weight == layer.cell.kl_weight == 0.25
+    assert_close(float(sum(layer.losses)), before[1] / 4, 1e-4)
+    # A copy of the layer, too, begins with what was set.
+    assert type(layer).from_config(layer.get_config()).kl_weight == 0.25
+    with pytest.raises(ValueError, match="`kl_weight`"):
+        layer.kl_weight = -1

@@ -205,7 +205,11 @@ def make_network(network: Network, protocol: Protocol) -> keras.Model:
 
 
 def train(
-    network: Network, protocol: Protocol, images: Images, seed: int
+    network: Network,
+    protocol: Protocol,
+    images: Images,
+    seed: int,
+    **fit_arguments,
 ) -> tuple[keras.Model, float]:
     """Trains a network; returns it and the seconds that it took.
 
@@ -214,6 +218,7 @@ def train(
         protocol: How it is trained.
         images: What it is trained on.
         seed: Seed of weights, draws and the order of the images.
+        **fit_arguments: More arguments of `model.fit`.
     """
     keras.utils.set_random_seed(seed)
     model = make_network(network, protocol)
@@ -223,7 +228,7 @@ def train(
         images.train_labels,
         batch_size=protocol.batch_size,
         epochs=protocol.epochs,
-        verbose=0,
+        **fit_arguments,
     )
     return model, time.perf_counter() - start
 
@@ -324,6 +329,7 @@ def run(
     laplace: bool = False,
     out: Path | str | None = None,
     seed: int = 0,
+    **fit_arguments,
 ) -> None:
     """Trains networks and prints a table, then one of the pruned networks.
 
@@ -334,6 +340,7 @@ def run(
         laplace: Whether to add the Laplace approximation of the plain network.
         out: Folder in which to save the networks, if any.
         seed: Seed of all that is random.
+        **fit_arguments: More arguments of `model.fit`.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -344,7 +351,9 @@ def run(
     print(", ".join(f"{k}={v}" for k, v in settings) + f", seed={seed}")
     rows, pruned = [], {}
     for name in networks:
-        model, seconds = train(NETWORKS[name], protocol, images, seed)
+        model, seconds = train(
+            NETWORKS[name], protocol, images, seed, **fit_arguments
+        )
         if out is not None:
             Path(out).mkdir(parents=True, exist_ok=True)
             model.save(Path(out, f"{name}.keras"))

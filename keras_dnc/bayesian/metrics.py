@@ -31,6 +31,31 @@ def as_probabilities(y_true, y_pred, from_logits: bool, dtype: str):
     return ops.cast(y_true, dtype), y_pred
 
 
+def weights_of(y_pred, sample_weight, dtype: str):
+    """Returns the weight of each prediction, 0 where its mask is False.
+
+    Args:
+        y_pred: Predictions, of shape `(..., classes)`, with Keras' mask if
+            they have one.
+        sample_weight: Weights, of a shape that begins like `(...)`, or None.
+        dtype: The dtype of what is returned.
+
+    Returns:
+        Tensor of shape `(...)`.
+    """
+    shape = ops.shape(y_pred)[:-1]
+    weights = ops.ones(shape, dtype)
+    for part in (sample_weight, getattr(y_pred, "_keras_mask", None)):
+        if part is None:
+            continue
+        part = ops.cast(part, dtype)
+        # A weight of a whole sequence holds for its steps.
+        missing = len(shape) - len(part.shape)
+        part = ops.reshape(part, (*ops.shape(part), *(1,) * missing))
+        weights = weights * part
+    return weights
+
+
 class _ProbabilityMetric(keras.metrics.Mean):
     """A mean over examples of a function of probabilities and targets.
 
@@ -54,7 +79,9 @@ class _ProbabilityMetric(keras.metrics.Mean):
             y_true, y_pred, self.from_logits, self.dtype
         )
         values = self.of_examples(targets, probabilities)
-        super().update_state(values, sample_weight)
+        super().update_state(
+            values, weights_of(y_pred, sample_weight, self.dtype)
+        )
 
     def of_examples(self, targets, probabilities):
         """Returns the value for each example, of shape `(...)`.
@@ -162,18 +189,9 @@ class ExpectedCalibrationError(keras.metrics.Metric):
             probabilities, axis=-1
         )
         right = ops.reshape(ops.cast(right, self.dtype), (-1,))
-        weight = ops.ones_like(confidence)
-        if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, self.dtype)
-            # A weight of a whole sequence holds for its steps.
-            missing = len(probabilities.shape) - 1 - len(sample_weight.shape)
-            sample_weight = ops.reshape(
-                sample_weight, (*ops.shape(sample_weight), *(1,) * missing)
-            )
-            weight = weight * ops.reshape(
-                ops.broadcast_to(sample_weight, ops.shape(probabilities)[:-1]),
-                (-1,),
-            )
+        weight = ops.reshape(
+            weights_of(y_pred, sample_weight, self.dtype), (-1,)
+        )
         # The upper edge belongs to a bin, as in the source.
         number = ops.cast(ops.ceil(confidence * self.bins), "int32") - 1
         number = ops.clip(number, 0, self.bins - 1)

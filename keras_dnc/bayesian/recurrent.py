@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_dnc.bayesian.annealing import variational_layers
 from keras_dnc.bayesian.cells import LSTMCellFlipout, LSTMCellReparameterization
 from keras_dnc.bayesian.layers import DenseFlipout, DenseReparameterization
 from keras_dnc.bayesian.variational import (
@@ -132,8 +133,22 @@ class BayesianDNCCell(DNCCell):
         self.kernel_prior_fn = function_argument(
             "kernel_prior_fn", kernel_prior_fn
         )
-        self.kl_weight = nonnegative_number("kl_weight", kl_weight)
+        self._kl_weight = nonnegative_number("kl_weight", kl_weight)
         super().__init__(units, controller, **kwargs)
+
+    @property
+    def kl_weight(self) -> float:
+        """The factor of the divergences in the loss.
+
+        It can be set, for every variational layer in the cell.
+        """
+        return self._kl_weight
+
+    @kl_weight.setter
+    def kl_weight(self, value: float):
+        self._kl_weight = nonnegative_number("kl_weight", value)
+        for layer in variational_layers(self):
+            layer.kl_weight = value
 
     def make_projection(self, units: int, name: str) -> keras.layers.Layer:
         """Returns the variational layer for one of the two linear maps.
@@ -216,3 +231,12 @@ class BayesianDNC(HoldsDraws, DNC):
     ):
         super().__init__(units, controller, **kwargs)
         self.draw_per_step = boolean("draw_per_step", draw_per_step)
+
+    @property
+    def kl_weight(self) -> float:
+        """The factor of the divergences in the loss; it can be set."""
+        return self.cell.kl_weight
+
+    @kl_weight.setter
+    def kl_weight(self, value: float):
+        self.cell.kl_weight = value
