@@ -27,6 +27,25 @@ def positive_integer(
     return int(value)
 
 
+def nonnegative_integer(name: str, value) -> int:
+    """Returns `value` as an int.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not an integer of at least 0.
+    """
+    is_integer = isinstance(value, numbers.Integral)
+    if not is_integer or isinstance(value, bool) or value < 0:
+        raise ValueError(
+            f"`{name}` must be an integer of at least 0. Received: "
+            f"{name}={value!r}"
+        )
+    return int(value)
+
+
 def positive_number(
     name: str, value, expected: str = "a positive number"
 ) -> float:

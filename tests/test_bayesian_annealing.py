@@ -101,7 +101,9 @@ class Record(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.losses.append(float(logs["loss"]))
-        self.weights.append([layer.kl_weight for layer in self.model.layers])
+        self.weights.append(
+            [layer.kl_weight * layer.kl_factor for layer in self.model.layers]
+        )
 
 
 def fit(model, *callbacks, examples=EXAMPLES, **arguments):
@@ -263,8 +265,41 @@ def test_every_layer_keeps_its_ratio_and_gets_its_weight_back():
 
     # Training ends at a factor that is not 1.
     fit(model, bayesian.KLAnnealing("linear", batches=100))
-    after = [layer.kl_weight for layer in model.layers]
+    after = [layer.kl_weight * layer.kl_factor for layer in model.layers]
     np.testing.assert_allclose(after, [0.5, 0.01], rtol=1e-6)
+
+
+def test_what_is_saved_in_training_has_the_full_weights(tmp_path):
+    model, path = make_model(kl_weights=(0.5,)), tmp_path / "model.keras"
+    full = float(sum(model.losses))
+    fit(
+        model,
+        bayesian.KLAnnealing("linear", batches=100),
+        keras.callbacks.ModelCheckpoint(path),
+    )
+    loaded = keras.saving.load_model(path, compile=False)
+    (layer,) = loaded.layers
+    assert layer.kl_weight == layer.kl_weight * layer.kl_factor == 0.5
+    np.testing.assert_allclose(float(sum(loaded.losses)), full, rtol=1e-5)
+
+
+def test_restored_weights_leave_the_full_weight():
+    model = make_model(kl_weights=(0.5,))
+    stopping = keras.callbacks.EarlyStopping(
+        "loss", patience=0, restore_best_weights=True
+    )
+    annealing = bayesian.KLAnnealing("linear", batches=4)
+    # It stops when the rising divergence has made the loss worse.
+    fit(model, annealing, stopping, epochs=9)
+    assert stopping.stopped_epoch
+    assert [model.layers[0].kl_weight, model.layers[0].kl_factor] == [0.5, 1]
+
+
+def test_a_factor_of_a_layer_that_is_not_built_is_refused():
+    layer = bayesian.DenseFlipout(2)
+    assert layer.kl_factor == 1
+    with pytest.raises(ValueError, match="when the layer is built"):
+        layer.kl_factor = 0.5
 
 
 def test_a_second_fit_begins_anew_from_the_full_weights():
@@ -299,7 +334,12 @@ def test_layers_within_layers_and_shared_layers_are_annealed_once():
 
     class Look(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            seen.append((shared.kl_weight, recurrent.cell.kl_weight))
+            seen.append(
+                tuple(
+                    layer.kl_weight * layer.kl_factor
+                    for layer in (shared, recurrent.cell)
+                )
+            )
 
     fit(model, bayesian.KLAnnealing("linear", batches=4), Look(), examples=6)
     assert seen == [(0, 0), (0.125, 0.0625), (0.25, 0.125)]

@@ -155,3 +155,34 @@ def test_bad_arguments(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=f"`{name}`.*{arguments[name]}"):
         bayesian.to_bayesian(nested(), **arguments)
+
+
+def test_what_a_wrapper_holds_is_converted_too():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    model = keras.Sequential(
+        [
+            keras.Input((6, 3)),
+            layers.TimeDistributed(layers.Dense(4, name="one")),
+            layers.TimeDistributed(inner),
+            layers.SimpleRNN(3, return_sequences=True),
+            layers.LSTM(2, trainable=False),
+        ]
+    )
+    bayes = bayesian.to_bayesian(model, scale=1e-6)
+    kinds = {type(part) for part in bayesian.variational_layers(bayes)}
+    assert kinds == {bayesian.DenseFlipout, bayesian.LSTMCellFlipout}
+    assert len(bayesian.variational_layers(bayes)) == 3
+    assert not bayes.layers[-1].trainable
+    inputs = np.random.default_rng(0).normal(size=(2, 6, 3))
+    assert_close(bayes(inputs), model(inputs), 1e-4)
+    assert_close(bayesian.to_deterministic(bayes)(inputs), model(inputs), 1e-5)
+
+
+def test_a_convolution_over_time_stays_as_it_is():
+    model = keras.Sequential(
+        [keras.Input((4, 5, 5, 1)), layers.ConvLSTM2D(2, 3), layers.Flatten()]
+    )
+    bayes = bayesian.to_bayesian(model)
+    assert type(bayes.layers[0]) is layers.ConvLSTM2D
+    inputs = np.ones((1, 4, 5, 5, 1))
+    assert_close(bayes(inputs), model(inputs), 1e-6)

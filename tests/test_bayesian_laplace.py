@@ -133,3 +133,26 @@ def test_a_draw_before_fit_and_no_examples():
         laplace.draw_outputs(INPUTS)
     with pytest.raises(ValueError, match="at least one example"):
         laplace.fit(INPUTS[:0])
+
+
+def test_the_precision_of_the_prior_is_set_without_another_fit():
+    laplace = bayesian.DiagonalLaplace(linear(), "regression").fit(INPUTS)
+    before = laplace.precisions
+    laplace.prior_precision = 3.0
+    for one, other in zip(laplace.precisions, before, strict=True):
+        assert_close(one, other + 2)
+
+
+def test_outputs_of_another_dtype_than_the_model():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, dtype="mixed_float16"),
+            keras.layers.Dense(2, "softmax", dtype="float64"),
+        ]
+    )
+    laplace = bayesian.DiagonalLaplace(model, prior_precision=1e8).fit(INPUTS)
+    draws = laplace.draw_outputs(INPUTS, samples=3)
+    assert draws.dtype == "float64"
+    expected = np.broadcast_to(arrays(model(INPUTS)), (3, 11, 2))
+    assert_close(draws, expected, 5e-3)

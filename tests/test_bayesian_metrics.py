@@ -458,3 +458,31 @@ def test_bad_logits_arguments_are_refused(name):
 def test_bad_numbers_of_bins_are_refused(bad):
     with pytest.raises(ValueError, match="`bins`"):
         bayesian.ExpectedCalibrationError(bins=bad)
+
+
+@metrics
+def test_one_prediction_is_that_of_the_second_of_two_classes(rng, name):
+    second = rng.uniform(0.02, 0.98, size=(30, 1)).astype("float32")
+    numbers = rng.integers(0, 2, 30)
+    both = np.concatenate([1 - second, second], axis=-1)
+    wanted = value_of(METRICS[name](), numbers, both)
+    for targets in numbers, numbers[:, None]:
+        assert value_of(METRICS[name](), targets, second) == close(wanted)
+    logits = np.log(second / (1 - second))
+    metric = METRICS[name](from_logits=True)
+    assert value_of(metric, numbers, logits) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_logits_far_apart_are_not_clipped():
+    metric = bayesian.NegativeLogLikelihood(from_logits=True)
+    value = value_of(metric, np.array([1]), np.array([[50.0, 0.0]]))
+    assert value == close(50)
+
+
+@metrics
+def test_weights_may_have_an_axis_for_the_classes(rng, name):
+    numbers, probabilities, _ = examples(rng, 9)
+    weights = rng.uniform(size=9).astype("float32")
+    wanted = expected(name, one_hot(numbers), probabilities, weights)
+    value = value_of(METRICS[name](), numbers, probabilities, weights[:, None])
+    assert value == close(wanted)

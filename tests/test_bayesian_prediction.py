@@ -664,3 +664,21 @@ def test_predictions_take_dropout():
     error = np.sqrt(RATE / (1 - RATE) / (200 * 36))
     assert abs(prediction.mean.mean() - 1) < STANDARD_ERRORS * error
     assert np.all(prediction.epistemic > 0)
+
+
+def test_predict_and_evaluate_drop_within_the_context_alone():
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dropout(0.5)])
+    model.compile(loss="mse")
+    ones = np.ones((4, 50))
+
+    def dropped():
+        predicted = np.mean(model.predict(ones, verbose=0) == 0)
+        return predicted, model.evaluate(ones, ones, verbose=0)
+
+    assert dropped() == (0, 0)
+    with bayesian.dropout_at_prediction(model):
+        share, error = dropped()
+    # 200 elements, each dropped with the chance 1/2; (1 - 2)² = (1 - 0)² = 1.
+    assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(200)
+    assert error == 1
+    assert dropped() == (0, 0)

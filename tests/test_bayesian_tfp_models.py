@@ -154,3 +154,25 @@ def test_what_has_no_counterpart(tfpl, tf_layers):
     model = tf_keras.Sequential([inputs, tfpl.DistributionLambda(tfd.Poisson)])
     with pytest.raises(ValueError, match="layers that Keras has"):
         bayesian.from_tfp(model)
+
+
+def test_an_activation_without_a_name_is_refused(tfpl, tf_layers):
+    leaky = tfpl.DenseFlipout(2, activation=tf_layers.LeakyReLU())
+    with pytest.raises(ValueError, match="activations that Keras has"):
+        bayesian.from_tfp(sequential(tf_layers.Input((3,)), leaky))
+
+
+@pytest.mark.parametrize("weight", ["kernel", "bias"])
+def test_a_scaled_divergence_is_refused(tfpl, tf_layers, weight):
+    from tensorflow_probability import distributions as tfd
+
+    layer = tfpl.DenseFlipout(
+        2,
+        **{
+            f"{weight}_divergence_fn": lambda q, p, ignore: (
+                tfd.kl_divergence(q, p) / 100
+            )
+        },
+    )
+    with pytest.raises(ValueError, match=f"kl_weight.*{weight}_divergence_fn"):
+        bayesian.from_tfp(sequential(tf_layers.Input((3,)), layer))

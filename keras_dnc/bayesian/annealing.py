@@ -75,8 +75,9 @@ def _count(data):
 class KLAnnealing(keras.callbacks.Callback):
     """Callback: changes the weight of the divergences from batch to batch.
 
-    Each variational layer's `kl_weight` is multiplied by a factor that depends
-    on the number `t` of batches seen, and set back at the end of training:
+    The `kl_factor` of each variational layer, by which its `kl_weight` is
+    multiplied, depends on the number `t` of batches seen, and is 1 again after
+    training:
 
         linear    min(1, t / batches)
         cosine    (1 − cos(π · min(1, t / batches))) / 2
@@ -129,7 +130,7 @@ class KLAnnealing(keras.callbacks.Callback):
         self.batches = batches
         self.rising = rising
         self._seen, self._first = 0, 0
-        self._full = {}
+        self._layers = []
 
     def factor(self, seen: int) -> float:
         """Returns the factor for the next batch.
@@ -149,11 +150,9 @@ class KLAnnealing(keras.callbacks.Callback):
         return part
 
     def on_train_begin(self, logs=None):
-        """Notes the weights to multiply."""
+        """Notes the layers."""
         self._seen = 0
-        self._full = {
-            layer: layer.kl_weight for layer in variational_layers(self.model)
-        }
+        self._layers = variational_layers(self.model)
         if self.schedule == "blundell":
             if self.model.steps_per_execution != 1:
                 raise ValueError(
@@ -176,9 +175,7 @@ class KLAnnealing(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         """Sets the weights for the batch."""
-        factor = self.factor(self._seen)
-        for layer, weight in self._full.items():
-            layer.kl_weight = factor * weight
+        self._multiply(self.factor(self._seen))
         self._first = batch
 
     def on_train_batch_end(self, batch, logs=None):
@@ -186,9 +183,12 @@ class KLAnnealing(keras.callbacks.Callback):
         self._seen += batch - self._first + 1
 
     def on_train_end(self, logs=None):
-        """Sets the weights back."""
-        for layer, weight in self._full.items():
-            layer.kl_weight = weight
+        """Gives the divergences their full weights."""
+        self._multiply(1.0)
+
+    def _multiply(self, factor):
+        for layer in self._layers:
+            layer.kl_factor = factor
 
 
 class KLLog(keras.callbacks.Callback):

@@ -26,6 +26,13 @@ KINDS = {
     keras.layers.LSTMCell: (cells, "LSTMCell"),
     keras.layers.GRUCell: (cells, "GRUCell"),
 }
+# The layers of a cell that are made by giving them the cell.
+RECURRENT = (
+    keras.layers.GRU,
+    keras.layers.LSTM,
+    keras.layers.RNN,
+    VariationalRNN,
+)
 NAMES = {"flipout": "Flipout", "reparameterization": "Reparameterization"}
 # Arguments of an ordinary layer that a variational one has not.
 ONLY_BAYESIAN_DNC = (
@@ -132,6 +139,8 @@ def _clone(model, convert):
 def _pairs(old, new):
     """Yields the layers of two models of one topology that correspond."""
     for one, other in zip(old.layers, new.layers, strict=True):
+        if isinstance(one, keras.layers.Wrapper):
+            one, other = one.layer, other.layer
         if isinstance(one, keras.Model):
             yield from _pairs(one, other)
         else:
@@ -214,6 +223,10 @@ def _ordinary(layer):
 
 def _inside(layer, convert, recurrent):
     """Converts what a layer holds, or returns a copy of the layer."""
+    if isinstance(layer, keras.Model):
+        return keras.models.clone_model(
+            layer, clone_function=convert, recursive=True
+        )
     if isinstance(layer, keras.layers.Bidirectional):
         return keras.layers.Bidirectional(
             convert(layer.forward_layer),
@@ -225,7 +238,10 @@ def _inside(layer, convert, recurrent):
         return keras.layers.StackedRNNCells(
             [convert(cell) for cell in layer.cells], name=layer.name
         )
-    if isinstance(layer, keras.layers.RNN):
+    if isinstance(layer, keras.layers.Wrapper):
+        part = keras.saving.serialize_keras_object(convert(layer.layer))
+        return type(layer).from_config({**layer.get_config(), "layer": part})
+    if type(layer) in RECURRENT:
         arguments = {
             name: getattr(layer, name)
             for name in (
@@ -237,6 +253,7 @@ def _inside(layer, convert, recurrent):
                 "zero_output_for_mask",
                 "activity_regularizer",
                 "name",
+                "trainable",
             )
         }
         return recurrent(

@@ -197,7 +197,7 @@ class DenseVariational(Variational, keras.layers.Layer):
             prior_fn=self.make_prior_fn(*sizes, self.variable_dtype),
             divergence_fn=AnalyticKL() if self.kl_use_exact else MonteCarloKL(),
             estimator=Reparameterization(),
-            kl_weight=lambda: self._kl_weight,
+            kl_weight=self.present_kl_weight,
             prefix="make",
             seed=seed_of(self.seed, "kernel_and_bias"),
             dtype=self.dtype_policy,

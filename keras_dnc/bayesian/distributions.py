@@ -16,6 +16,7 @@ value.
 """
 
 import keras
+import ml_dtypes
 import numpy as np
 from keras import constraints, initializers, ops, regularizers
 
@@ -58,7 +59,7 @@ def scale_of(untransformed_scale):
     Args:
         untransformed_scale: Tensor `ρ` of any shape.
     """
-    eps = np.finfo(ops.dtype(untransformed_scale)).eps
+    eps = float(ml_dtypes.finfo(ops.dtype(untransformed_scale)).eps)
     return eps + ops.softplus(untransformed_scale)
 
 

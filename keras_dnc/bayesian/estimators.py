@@ -148,12 +148,10 @@ class Flipout:
         )
         if len(signs_in.shape) == 2 < len(inputs.shape):
             # Held over a sequence they are of shape (B, channels).
+            axes = [*range(len(inputs.shape))]
+            del axes[weight.channel_axis], axes[0]
             signs_in, signs_out = (
-                ops.reshape(
-                    part,
-                    (-1, *(1,) * (len(inputs.shape) - 2), part.shape[-1]),
-                )
-                for part in (signs_in, signs_out)
+                ops.expand_dims(part, axes) for part in (signs_in, signs_out)
             )
         perturbed = _in_groups(
             operation, inputs * signs_in, perturbation, len(weight.shape)

@@ -87,7 +87,7 @@ class DiagonalLaplace:
         self.noise_variance = positive_number("noise_variance", noise_variance)
         self.from_logits = boolean("from_logits", from_logits)
         self.generator = keras.random.SeedGenerator(seed)
-        self.precisions = None
+        self.curvatures = None
 
     def fit(self, inputs, batch_size: int = 8) -> "DiagonalLaplace":
         """Computes the precisions from the training examples.
@@ -100,7 +100,9 @@ class DiagonalLaplace:
                 as many gradients of every output.
 
         Returns:
-            Itself. `precisions` holds an array for each trainable weight.
+            Itself. `curvatures` holds an array for each trainable weight, and
+            `precisions` what they are with that of the prior, which may be set
+            without another `fit`.
         """
         import tensorflow as tf
 
@@ -136,8 +138,19 @@ class DiagonalLaplace:
             parts = squares(inputs[start : start + batch_size])
             for total, part in zip(totals, parts, strict=True):
                 total += part.numpy()
-        self.precisions = [total + self.prior_precision for total in totals]
+        self.curvatures = totals
         return self
+
+    @property
+    def precisions(self) -> list[np.ndarray]:
+        """The diagonal `H`, an array for each trainable weight.
+
+        Raises:
+            ValueError: Before `fit`.
+        """
+        if self.curvatures is None:
+            raise ValueError("`fit` must be called before weights are drawn")
+        return [part + self.prior_precision for part in self.curvatures]
 
     def _weighed(self, outputs):
         """Returns tensors whose squared gradients sum to the diagonal."""
@@ -165,12 +178,11 @@ class DiagonalLaplace:
         """
         import tensorflow as tf
 
-        if self.precisions is None:
-            raise ValueError("`fit` must be called before weights are drawn")
+        precisions = self.precisions
         samples = positive_integer("samples", samples)
         batch_size = positive_integer("batch_size", batch_size)
         inputs = np.asarray(inputs)
-        deviations = [precision**-0.5 for precision in self.precisions]
+        deviations = [precision**-0.5 for precision in precisions]
         means = self.model.trainable_variables
         # All batches see the same draws.
         draws = [
@@ -182,6 +194,7 @@ class DiagonalLaplace:
             for mean, deviation in zip(means, deviations, strict=True)
         ]
         others = self.model.non_trainable_variables
+        output = tf.TensorSpec(None, self.model(inputs[:1]).dtype)
 
         @tf.function(reduce_retracing=True)
         def call(batch):
@@ -191,7 +204,6 @@ class DiagonalLaplace:
                 )
                 return outputs
 
-            output = tf.TensorSpec(None, self.model.compute_dtype)
             return tf.map_fn(one, draws, fn_output_signature=output)
 
         batches = [

@@ -8,8 +8,11 @@ from keras_dnc.validation import boolean, positive_integer
 register = keras.saving.register_keras_serializable(package="keras_dnc")
 
 
-def as_probabilities(y_true, y_pred, from_logits: bool, dtype: str):
-    """Returns targets and predictions as probabilities of one shape.
+def of_classes(y_true, y_pred, from_logits: bool, dtype: str):
+    """Returns targets as probabilities, and predictions, of one shape.
+
+    One prediction alone, of shape `(..., 1)`, is that of the second of two
+    classes.
 
     Args:
         y_true: Class numbers, of the shape of `y_pred` without its last axis
@@ -19,9 +22,14 @@ def as_probabilities(y_true, y_pred, from_logits: bool, dtype: str):
         dtype: The dtype of what is returned.
     """
     y_pred = ops.cast(y_pred, dtype)
-    if from_logits:
-        y_pred = ops.softmax(y_pred, axis=-1)
     y_true = ops.convert_to_tensor(y_true)
+    if y_pred.shape[-1] == 1:
+        y_true = ops.cast(ops.reshape(y_true, ops.shape(y_pred)), dtype)
+        other = ops.zeros_like(y_pred) if from_logits else 1 - y_pred
+        return (
+            ops.concatenate([1 - y_true, y_true], axis=-1),
+            ops.concatenate([other, y_pred], axis=-1),
+        )
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
     if len(y_true.shape) < len(y_pred.shape):
@@ -29,6 +37,16 @@ def as_probabilities(y_true, y_pred, from_logits: bool, dtype: str):
             ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=dtype
         )
     return ops.cast(y_true, dtype), y_pred
+
+
+def as_probabilities(predictions, from_logits: bool):
+    """Returns probabilities of classes.
+
+    Args:
+        predictions: Tensor of shape `(..., classes)`.
+        from_logits: Whether predictions are logits.
+    """
+    return ops.softmax(predictions, axis=-1) if from_logits else predictions
 
 
 def weights_of(y_pred, sample_weight, dtype: str):
@@ -49,6 +67,8 @@ def weights_of(y_pred, sample_weight, dtype: str):
         if part is None:
             continue
         part = ops.cast(part, dtype)
+        if len(part.shape) > len(shape):
+            part = ops.squeeze(part, -1)
         # A weight of a whole sequence holds for its steps.
         missing = len(shape) - len(part.shape)
         part = ops.reshape(part, (*ops.shape(part), *(1,) * missing))
@@ -60,7 +80,8 @@ class _ProbabilityMetric(keras.metrics.Mean):
     """A mean over examples of a function of probabilities and targets.
 
     Targets are class numbers, of the shape of the predictions without their
-    last axis (or with 1 there), or probabilities of the predictions' shape.
+    last axis (or with 1 there), or probabilities of the predictions' shape. One
+    prediction alone, of shape `(..., 1)`, is that of the second of two classes.
     """
 
     def __init__(self, from_logits=False, name=None, dtype=None):
@@ -75,20 +96,19 @@ class _ProbabilityMetric(keras.metrics.Mean):
             y_pred: Predictions, of shape `(..., classes)`.
             sample_weight: Weights, of shape `(...)`.
         """
-        targets, probabilities = as_probabilities(
-            y_true, y_pred, self.from_logits, self.dtype
+        values = self.of_examples(
+            *of_classes(y_true, y_pred, self.from_logits, self.dtype)
         )
-        values = self.of_examples(targets, probabilities)
         super().update_state(
             values, weights_of(y_pred, sample_weight, self.dtype)
         )
 
-    def of_examples(self, targets, probabilities):
+    def of_examples(self, targets, predictions):
         """Returns the value for each example, of shape `(...)`.
 
         Args:
-            targets: Tensor of shape `(..., classes)`.
-            probabilities: Tensor of shape `(..., classes)`.
+            targets: Probabilities, of shape `(..., classes)`.
+            predictions: Tensor of shape `(..., classes)`.
         """
         raise NotImplementedError
 
@@ -112,9 +132,12 @@ class NegativeLogLikelihood(_ProbabilityMetric):
     ):
         super().__init__(from_logits, name, dtype)
 
-    def of_examples(self, targets, probabilities):
+    def of_examples(self, targets, predictions):
         """Returns `−Σ t ln p`."""
-        logs = ops.log(ops.maximum(probabilities, keras.config.epsilon()))
+        if self.from_logits:
+            logs = ops.log_softmax(predictions, axis=-1)
+        else:
+            logs = ops.log(ops.maximum(predictions, keras.config.epsilon()))
         return -ops.sum(targets * logs, axis=-1)
 
 
@@ -135,8 +158,9 @@ class BrierScore(_ProbabilityMetric):
     def __init__(self, from_logits=False, name="brier_score", dtype=None):
         super().__init__(from_logits, name, dtype)
 
-    def of_examples(self, targets, probabilities):
+    def of_examples(self, targets, predictions):
         """Returns `Σ (p − t)²`."""
+        probabilities = as_probabilities(predictions, self.from_logits)
         return ops.sum(ops.square(probabilities - targets), axis=-1)
 
 
@@ -181,9 +205,10 @@ class ExpectedCalibrationError(keras.metrics.Metric):
             y_pred: Predictions, of shape `(..., classes)`.
             sample_weight: Weights, of shape `(...)`.
         """
-        targets, probabilities = as_probabilities(
+        targets, predictions = of_classes(
             y_true, y_pred, self.from_logits, self.dtype
         )
+        probabilities = as_probabilities(predictions, self.from_logits)
         confidence = ops.reshape(ops.max(probabilities, axis=-1), (-1,))
         right = ops.argmax(targets, axis=-1) == ops.argmax(
             probabilities, axis=-1

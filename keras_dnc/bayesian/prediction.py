@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_dnc.bayesian.estimators import drawing
 from keras_dnc.bayesian.laplace import DiagonalLaplace
+from keras_dnc.bayesian.pruning import forget_compiled
 from keras_dnc.validation import nonnegative_number, positive_integer
 
 DROPOUT = (
@@ -113,8 +114,9 @@ def draw_outputs(
 def dropout_at_prediction(model: keras.Model):
     """Within this context the dropout of a model acts in prediction too.
 
-    It holds for what is called, or compiled, within: `model(inputs)`, and
-    `draw_outputs`, but not a `model.predict` that was compiled before.
+    `model(inputs)`, `predict` and `evaluate` drop within, and no more outside;
+    they are compiled anew for that, but those of a model around this one are
+    not.
 
     Args:
         model: A model; its layers of dropout and of Gaussian noise, and the
@@ -130,10 +132,12 @@ def dropout_at_prediction(model: keras.Model):
     try:
         for part, call in zip(switched, plain, strict=True):
             part.call = _in_training(call)
+        forget_compiled(model)
         yield
     finally:
         for part in switched:
             del part.call
+        forget_compiled(model)
 
 
 def _in_training(call):

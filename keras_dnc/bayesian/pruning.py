@@ -40,8 +40,9 @@ def prune(model: keras.Model, fraction_removed: float) -> int:
         The number of elements removed.
 
     Raises:
-        ValueError: If the share is out of its range, or if the model has no
-            kernel with a posterior of independent normals.
+        ValueError: If the share is out of its range, if the model has no
+            kernel with a posterior of independent normals, or if the elements
+            of such a kernel's prior are not independent.
     """
     fraction("fraction_removed", fraction_removed)
     kernels = _prunable_kernels(model)
@@ -50,6 +51,8 @@ def prune(model: keras.Model, fraction_removed: float) -> int:
             "`model` must have a kernel with a posterior of independent "
             f"normals. Received one without: {model}"
         )
+    for weight in kernels:
+        weight.check_elementwise()
     ratios = [_ratio(weight).reshape(-1) for weight in kernels]
     removed = round(fraction_removed * sum(map(len, ratios)))
     kept = np.ones(sum(map(len, ratios)), "uint8")
@@ -58,10 +61,19 @@ def prune(model: keras.Model, fraction_removed: float) -> int:
     for weight, part in zip(kernels, np.split(kept, ends), strict=True):
         weight.mask = part.reshape(weight.shape)
     # What was compiled before knows no masks.
+    forget_compiled(model)
+    return removed
+
+
+def forget_compiled(model: keras.layers.Layer) -> None:
+    """Lets a model's `fit`, `evaluate` and `predict` be compiled anew.
+
+    Args:
+        model: A model; another layer has nothing to forget.
+    """
     for function in ("train_function", "test_function", "predict_function"):
         if hasattr(model, function):
             setattr(model, function, None)
-    return removed
 
 
 def _prunable_kernels(model) -> list[RandomWeight]:

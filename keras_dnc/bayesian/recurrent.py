@@ -1,5 +1,7 @@
 """Recurrent layers that draw random weights once for a sequence."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -130,6 +132,14 @@ class BayesianDNCCell(DNCCell):
         self.variational_controller = boolean(
             "variational_controller", variational_controller
         )
+        is_own = not isinstance(controller, numbers.Integral)
+        if self.variational_controller and is_own:
+            raise ValueError(
+                "`variational_controller` holds for an LSTM made from an "
+                "integer; make your own controller of variational layers "
+                "instead. Received: variational_controller=True, controller="
+                f"{controller}"
+            )
         self.kernel_prior_fn = function_argument(
             "kernel_prior_fn", kernel_prior_fn
         )

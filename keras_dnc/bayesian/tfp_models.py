@@ -1,5 +1,7 @@
 """From models of `tfp.layers` under tf_keras to Keras 3."""
 
+import inspect
+
 import keras
 import numpy as np
 
@@ -108,9 +110,11 @@ def _convert(layer):
 def _arguments(layer, name):
     from tensorflow_probability import distributions as tfd
 
+    for weight in ("kernel", "bias"):
+        _check_divergence(layer, weight)
     arguments = {
         "name": layer.name,
-        "activation": getattr(layer.activation, "__name__", None),
+        "activation": _activation(layer),
         "kernel_prior_fn": _prior(layer, "kernel"),
         "bias_prior_fn": _prior(layer, "bias"),
     }
@@ -126,6 +130,33 @@ def _arguments(layer, name):
     if name.startswith("Dense"):
         return {**arguments, "units": layer.units}
     return {**arguments, **{key: getattr(layer, key) for key in CONVOLUTION}}
+
+
+def _activation(layer):
+    name = getattr(layer.activation, "__name__", None)
+    try:
+        if name is not None or layer.activation is None:
+            return keras.activations.get(name)
+    except ValueError:
+        pass
+    raise ValueError(
+        "`model` must have activations that Keras has too. Received the layer "
+        f"{layer.name!r} with {layer.activation}"
+    )
+
+
+def _check_divergence(layer, weight):
+    """Refuses a divergence that is not tfp's default."""
+    name = f"{weight}_divergence_fn"
+    divergence = getattr(layer, name)
+    default = inspect.signature(type(layer).__init__).parameters[name].default
+    if divergence is None or divergence is default:
+        return
+    raise ValueError(
+        "`model` must have tfp's own divergences; scale them by the "
+        "`kl_weight` of the new layers instead. Received the layer "
+        f"{layer.name!r} with {name}={divergence}"
+    )
 
 
 def _element(distribution):

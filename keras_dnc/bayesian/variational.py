@@ -19,7 +19,7 @@ from keras_dnc.bayesian.divergences import (
 )
 from keras_dnc.bayesian.estimators import Reparameterization
 from keras_dnc.bayesian.weights import RandomWeight
-from keras_dnc.validation import nonnegative_number
+from keras_dnc.validation import nonnegative_integer, nonnegative_number
 
 POSTERIORS = {
     "mean_field_normal": MeanFieldNormal,
@@ -64,6 +64,13 @@ ARGUMENTS = """
         seed: Seed of the draws."""
 
 
+class _Untracked:
+    """Holds a variable that is no weight of the layer, and so is not saved."""
+
+    def __init__(self, variable):
+        self.variable = variable
+
+
 class Variational:
     """Mixin of a layer of Keras whose weights are random.
 
@@ -91,6 +98,11 @@ class Variational:
         **kwargs,
     ):
         require_tensorflow(type(self).__name__)
+        if kwargs.get("lora_rank") is not None:
+            raise ValueError(
+                "`lora_rank` is for kernels that are numbers, not "
+                f"distributions. Received: lora_rank={kwargs['lora_rank']}"
+            )
         functions = {
             name: kwargs.pop(name, default)
             for name, default in self.function_defaults().items()
@@ -105,6 +117,8 @@ class Variational:
             kwargs.setdefault(name, initializer())
         super().__init__(*args, **kwargs)
         self.seed = seed
+        if seed is not None:
+            nonnegative_integer("seed", seed)
         self._initial_kl_weight = nonnegative_number("kl_weight", kl_weight)
         for name, value in functions.items():
             setattr(self, name, function_argument(name, value))
@@ -140,6 +154,30 @@ class Variational:
         else:
             self._initial_kl_weight = value
 
+    @property
+    def kl_factor(self) -> float:
+        """What `kl_weight` is multiplied by for the time being; it can be set.
+
+        Unlike `kl_weight` it is not saved with the layer.
+        """
+        if not self.built:
+            return 1.0
+        return float(keras.ops.convert_to_numpy(self._kl_factor.variable))
+
+    @kl_factor.setter
+    def kl_factor(self, value: float):
+        value = nonnegative_number("kl_factor", value)
+        if not self.built:
+            raise ValueError(
+                "`kl_factor` can be set when the layer is built. Received: "
+                f"kl_factor={value}, for {self.name}"
+            )
+        self._kl_factor.variable.assign(value)
+
+    def present_kl_weight(self):
+        """Returns `kl_weight · kl_factor`, a tensor."""
+        return self._kl_weight * self._kl_factor.variable
+
     def build(self, input_shape):
         """Builds the layer, its named weights as random ones."""
         self._kl_weight = super().add_weight(
@@ -151,6 +189,9 @@ class Variational:
             ),
             trainable=False,
             autocast=False,
+        )
+        self._kl_factor = _Untracked(
+            keras.Variable(1.0, dtype=self._kl_weight.dtype, trainable=False)
         )
         super().build(input_shape)
 
@@ -172,8 +213,11 @@ class Variational:
             estimator=Reparameterization()
             if name == "bias"
             else self.estimator(),
-            kl_weight=lambda: self._kl_weight,
+            kl_weight=self.present_kl_weight,
             groups=getattr(self, "groups", 1),
+            channel_axis=1
+            if getattr(self, "data_format", None) == "channels_first"
+            else -1,
             prefix=prefix,
             seed=seed_of(self.seed, name),
             dtype=self.dtype_policy,
@@ -222,7 +266,7 @@ class Variational:
         return {
             **config,
             **functions,
-            "kl_weight": self._initial_kl_weight,
+            "kl_weight": self.kl_weight,
             "seed": self.seed,
         }
 

@@ -6,7 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dnc.bayesian.distributions import inverse_softplus, tfd
+from keras_dnc.bayesian.distributions import (
+    independent,
+    inverse_softplus,
+    tfd,
+)
 from keras_dnc.bayesian.estimators import LocalReparameterization
 from keras_dnc.bayesian.noise import normals
 
@@ -28,9 +32,11 @@ class RandomWeight(keras.layers.Layer):
         estimator: How the weight acts on inputs, see `estimators`.
         kl_weight: Returns the present factor of the divergence in the loss.
         groups: Groups of channels of a convolution.
+        channel_axis: The axis of channels in inputs and outputs.
         prefix: What the layer's arguments for this weight begin with, for
             messages.
         seed: Seed of the draws.
+        trainable: Whether the weight is trained.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
     """
 
@@ -44,13 +50,16 @@ class RandomWeight(keras.layers.Layer):
         estimator,
         kl_weight: Callable,
         groups: int = 1,
+        channel_axis: int = -1,
         prefix: str = "kernel",
         seed: int | None = None,
+        trainable: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.shape = tuple(shape)
         self.groups = groups
+        self.channel_axis = channel_axis
         self.prefix = prefix
         self.generator = keras.random.SeedGenerator(seed)
         self.estimator = estimator
@@ -67,6 +76,9 @@ class RandomWeight(keras.layers.Layer):
         if prior_fn is not None:
             self._distribution(prior_fn, "prior")
         self.built = True
+        # Not before: variables that are made for a layer that is not trained
+        # can never be.
+        self.trainable = trainable
         estimator.check(self)
 
     @property
@@ -119,7 +131,20 @@ class RandomWeight(keras.layers.Layer):
                 f"(tfd.Independent of tfd.Normal) for {estimator}. Received: "
                 f"{self.posterior}"
             )
-        return self.posterior.distribution
+        normal = self.posterior.distribution
+        return type(normal)(*_of_one_shape(normal))
+
+    def check_elementwise(self):
+        """Raises ValueError if the prior's elements are not independent."""
+        prior = self.prior
+        if prior is None:
+            return
+        is_independent = isinstance(prior, tfd().Independent)
+        if not is_independent or prior.distribution.event_shape.rank:
+            raise ValueError(
+                f"`{self.prefix}_prior_fn` must make independent elements, so "
+                f"that some can be pruned. Received: {prior}"
+            )
 
     def sample(self, distribution, samples: int):
         """Draws from a distribution of this weight.
@@ -133,11 +158,11 @@ class RandomWeight(keras.layers.Layer):
             draws = [ops.convert_to_tensor(draw) for draw in draws]
             return draws[0] if samples == 1 else ops.stack(draws)
         several = () if samples == 1 else (samples,)
-        element = getattr(distribution, "distribution", distribution)
+        element = distribution
+        if isinstance(element, tfd().Independent):
+            element = element.distribution
         if isinstance(element, tfd().Normal):
-            loc, scale = map(
-                ops.convert_to_tensor, (element.loc, element.scale)
-            )
+            loc, scale = _of_one_shape(element)
             shape = (*several, *ops.shape(loc))
             return loc + scale * normals(shape, loc.dtype, self.generator)
         seed = ops.cast(self.generator.next(), "int32")
@@ -228,7 +253,9 @@ class RandomWeight(keras.layers.Layer):
         stored = list(store.keys())
         if "mask" in stored:
             self.mask = store["mask"]
-        for name, variable in self._stored().items():
+        elif self._mask is not None:
+            self.mask = np.ones(self.shape)
+        for name, variable in self._named.items():
             variable.assign(store[name])
 
     def _stored(self):
@@ -295,6 +322,8 @@ class RandomWeight(keras.layers.Layer):
             inputs: Tensor, batch first.
             draw: What `draw` returned.
         """
+        # Keras casts real numbers to this dtype, but not integers.
+        inputs = ops.cast(inputs, self.compute_dtype)
         return self.estimator.apply(self, operation, inputs, draw)
 
     def _distribution(self, function, name):
@@ -304,7 +333,7 @@ class RandomWeight(keras.layers.Layer):
             tf.as_dtype(self.variable_dtype),
             self.shape,
             name,
-            self.trainable,
+            True,
             self._add_or_read_variable,
         )
         shape = (*distribution.batch_shape, *distribution.event_shape)
@@ -313,6 +342,9 @@ class RandomWeight(keras.layers.Layer):
                 f"`{self.prefix}_{name}_fn` must make a distribution of "
                 f"tensors of shape {self.shape}. Received one of shape {shape}"
             )
+        if distribution.batch_shape.rank:
+            # A distribution of each element is one of independent elements.
+            distribution = independent(distribution, distribution.batch_shape)
         return distribution
 
     def _add_or_read_variable(
@@ -353,6 +385,15 @@ class RandomWeight(keras.layers.Layer):
             return total + self._kl_weight() * self.divergence()
 
         return loss
+
+
+def _of_one_shape(normal):
+    """Returns means and deviations, broadcast to each other's shapes."""
+    loc, scale = map(ops.convert_to_tensor, (normal.loc, normal.scale))
+    if loc.shape == scale.shape:
+        return loc, scale
+    shape = np.broadcast_shapes(loc.shape, scale.shape)
+    return ops.broadcast_to(loc, shape), ops.broadcast_to(scale, shape)
 
 
 def random_weights(layer: keras.layers.Layer) -> list[RandomWeight]:
