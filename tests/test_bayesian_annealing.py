@@ -398,6 +398,7 @@ def test_blundell_needs_the_number_of_batches():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["no_jit", "jit"])
+@pytest.mark.slow
 def test_the_log_parts_the_loss(jit_compile):
     model = make_model(loss=2.5, jit_compile=jit_compile)
     history = fit(model, bayesian.KLLog(), epochs=2, validation_data=data(4))

@@ -118,6 +118,7 @@ def test_the_exact_divergence_is_tfps(kl_weight):
     assert_close(sum(layer.losses), sum(oracle.losses), 1e-9)
 
 
+@pytest.mark.slow
 def test_the_estimated_divergence_is_unbiased():
     layer = bayesian.DenseVariational(
         UNITS,
@@ -183,6 +184,7 @@ def test_examples_share_a_draw_and_calls_do_not():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.slow
 def test_it_learns(jit_compile):
     x = inputs(shape=(256, FEATURES))
     y = x @ KERNEL + BIAS

@@ -47,6 +47,7 @@ def test_precisions_of_softmax_regression(from_logits):
     assert_close(bias, np.sum(p * (1 - p), axis=0) + 1, 1e-5)
 
 
+@pytest.mark.slow
 def test_precisions_sum_over_steps_and_outputs_of_a_network():
     keras.utils.set_random_seed(2)
     model = keras.Sequential(

@@ -676,6 +676,7 @@ def numbers_drawn(layer, steps):
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.slow
 def test_every_weight_is_drawn_as_often_for_any_number_of_steps(holder):
     layer = HOLDERS[holder]()
     layer.build((2, None, FEATURES))
@@ -809,6 +810,7 @@ TRAINED = {("LSTMCellFlipout", "VariationalRNN", True)}
         for case in itertools.product(CELLS, PLACES, (False, True))
     ],
 )
+@pytest.mark.slow
 def test_the_loss_falls(cell, place, jit_compile):
     inputs = sequences(batch=16, steps=3)
     model = keras.Sequential(

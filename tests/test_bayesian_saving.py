@@ -243,6 +243,7 @@ def public_classes(accepts):
     return {cls for cls in members if isinstance(cls, type) and accepts(cls)}
 
 
+@pytest.mark.slow
 def test_the_classes_of_this_file_are_all_that_there_are():
     layers = public_classes(lambda cls: issubclass(cls, keras.layers.Layer))
     assert set(ARGUMENTS) == layers
@@ -670,6 +671,7 @@ def run(code, *arguments, **options):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_process_that_knows_keras_dnc_alone_loads_every_model(tmp_path):
     for number, kind in enumerate(MODELS):
         model, outputs = saved_model(kind)
@@ -736,6 +738,7 @@ def exported_models():
     return {"dense": (dense, ()), "dnc": (dnc, (5,))}
 
 
+@pytest.mark.slow
 def test_a_saved_model_draws_anew_at_each_call(tmp_path):
     batches = (1, 2, 5)
     expected = {}
