@@ -58,7 +58,7 @@ class Network(NamedTuple):
 
 GAUSSIAN = NormalPrior()
 # Of the ranges that Blundell et al. searched, section 5.1.
-MIXTURE = ScaleMixturePrior(0.75, 1.0, math.exp(-6))
+MIXTURE = ScaleMixturePrior(0.25, 1.0, math.exp(-6))
 NETWORKS = {
     "plain": Network(),
     "dropout": Network(dropout=(0.2, 0.5)),
