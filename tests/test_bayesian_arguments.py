@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from helpers import assert_differ
 
 from keras_dnc import bayesian
 
@@ -299,9 +300,13 @@ def test_an_estimator_that_needs_normals(cls, posterior):
     "cls", [name for name in VARIATIONAL if name not in NEED_NORMALS]
 )
 def test_reparameterization_takes_any_posterior(cls):
+    from tensorflow_probability import distributions as tfd
+
     layer = MAKE[cls](kernel_posterior_fn=own_laplace)
     rank = int(cls[4]) if cls.startswith("Conv") else 0
     layer.build((2, *(8,) * rank, 3))
+    assert isinstance(layer.kernel.posterior.distribution, tfd.Laplace)
+    assert_differ(layer.kernel.draw(None), layer.kernel.draw(None))
 
 
 @ALL
