@@ -10,12 +10,13 @@ import tempfile
 import typing
 from pathlib import Path
 
+import keras
+
 from keras_dnc import benchmark, training
 from keras_dnc.bayesian import comparison
 from keras_dnc.bayesian import echo as bayesian_echo
 from keras_dnc.tasks import TASKS, Recipe
 from keras_dnc.tasks.echo import Echo
-from keras_dnc.validation import positive_integer
 
 PICTURE_FILE = "memory.png"
 UNCERTAINTY_FILE = "uncertainty.png"
@@ -68,8 +69,16 @@ def _evaluate(options):
 
 
 def _bench(options):
-    repeats = positive_integer("repeats", options.repeats)
-    benchmark.run(options.sizes, repeats, options.peer)
+    benchmark.run(
+        options.sizes,
+        options.measures,
+        options.repeats,
+        backend=options.backend,
+        compilers=options.compilers,
+        peer=options.peer,
+        profile=options.profile,
+        out=options.json,
+    )
 
 
 def _mnist(options):
@@ -232,27 +241,7 @@ def _parser():
         options.add_argument(
             "--seed", type=int, default=0, help="of the sequences [0]"
         )
-    bench = commands.add_parser(
-        "bench",
-        help="time a training step, beside a peer's if asked",
-        description="time a training step, beside a peer's if asked",
-    )
-    bench.set_defaults(run=_bench)
-    bench.add_argument(
-        "--sizes",
-        nargs="+",
-        choices=benchmark.SIZES,
-        default=[*benchmark.SIZES],
-        help="[all]",
-    )
-    bench.add_argument(
-        "--repeats", type=int, default=6, help="steps to time [6]"
-    )
-    bench.add_argument(
-        "--peer",
-        action="store_true",
-        help="time pytorch-dnc too (PyPI's `dnc`, and torch)",
-    )
+    _add_bench(commands)
     _add_mnist(commands)
     _add_bayesian_echo(commands)
     return parser
@@ -295,6 +284,50 @@ def _add_bayesian_echo(commands):
         bayesian_echo.Options,
     )
     _add_output(options, "runs/bayesian-echo", "the uncertainty")
+
+
+def _add_bench(commands):
+    summary = "measure time and memory, beside a peer's if asked"
+    options = commands.add_parser("bench", help=summary, description=summary)
+    options.set_defaults(run=_bench)
+    options.add_argument(
+        "--sizes",
+        nargs="+",
+        choices=benchmark.SIZES,
+        default=["small", "medium", "large"],
+        help="[small medium large]",
+    )
+    options.add_argument(
+        "--measures",
+        nargs="+",
+        choices=benchmark.MEASURES,
+        default=["training", "inference"],
+        help="a step is one time step of one example [training inference]",
+    )
+    options.add_argument(
+        "--backend",
+        choices=benchmark.COMPILERS,
+        default=keras.backend.backend(),
+        help="of Keras [the present one]",
+    )
+    options.add_argument(
+        "--compilers",
+        nargs="+",
+        choices=["graph", "XLA", "eager"],
+        help="[all of the backend]",
+    )
+    options.add_argument(
+        "--repeats", type=int, default=6, help="how often to time each [6]"
+    )
+    options.add_argument(
+        "--peer",
+        action="store_true",
+        help="measure pytorch-dnc too (PyPI's `dnc`, and torch)",
+    )
+    options.add_argument(
+        "--profile", action="store_true", help="show the parts of a time step"
+    )
+    options.add_argument("--json", metavar="FILE", help="write the figures")
 
 
 def _add_mnist(commands):

@@ -317,42 +317,116 @@ def _vector_times(vector, matrix):
     return ops.squeeze(ops.matmul(ops.expand_dims(vector, -2), matrix), -2)
 
 
+def directional_from_previous(
+    previous_link, previous_precedence, write_weightings, read_weightings
+):
+    """Returns `directional_weightings` of links before they are made.
+
+    With `L`, `p` of the previous step and `w`, `q` of this one:
+
+        L_t q  = (1 − w)∘(L q)  − L (w∘q)  + w (p·q) − d∘q
+        L_tᵀ q = (1 − w)∘(Lᵀ q) − Lᵀ (w∘q) + p (w·q) − d∘q
+
+    where `d[i] = (1 − 2 w[i]) L[i,i] + w[i] p[i]` is what `link` leaves out.
+
+    Args:
+        previous_link: Tensor `L` of the previous step, `(B, V, N, N)`.
+        previous_precedence: Tensor `p` of the previous step, `(B, V, N)`.
+        write_weightings: Tensor `w^w` of this step, `(B, V, N)`.
+        read_weightings: Tensor `w^r` of the previous step, `(B, R, N)`.
+
+    Returns:
+        Tuple `(forward, backward)` of tensors of shape `(B, V, R, N)`.
+    """
+    q = _for_each_head(read_weightings, previous_link)
+    return (
+        _along(previous_link, previous_precedence, write_weightings, q),
+        _against(previous_link, previous_precedence, write_weightings, q),
+    )
+
+
+def _for_each_head(read_weightings, link):
+    """Returns `w^r` for each write head, of shape `(B, V, R, N)`."""
+    return ops.repeat(
+        ops.expand_dims(read_weightings, 1), link.shape[1], axis=1
+    )
+
+
+def _along(previous_link, p, w, q):
+    """Returns `L_t q` of vectors in the rows of `q`, `(B, V, R, N)`."""
+    p, w = ops.expand_dims(p, 2), ops.expand_dims(w, 2)
+    products = _times_transposed(_with_share(q, w), previous_link)
+    return _of_new_link(products, previous_link, p, w, q) + w * _dot(p, q)
+
+
+def _against(previous_link, p, w, q):
+    """Returns `L_tᵀ q` of vectors in the rows of `q`, `(B, V, R, N)`."""
+    p, w = ops.expand_dims(p, 2), ops.expand_dims(w, 2)
+    products = ops.matmul(_with_share(q, w), previous_link)
+    return _of_new_link(products, previous_link, p, w, q) + p * _dot(w, q)
+
+
+def _with_share(q, w):
+    return ops.concatenate([q, w * q], axis=2)
+
+
+def _of_new_link(products, previous_link, p, w, q):
+    of_q, of_share = ops.split(products, 2, axis=2)
+    diagonal = ops.expand_dims(_diagonal(previous_link), 2)
+    left_out = (1 - 2 * w) * diagonal + w * p
+    return (1 - w) * of_q - of_share - left_out * q
+
+
+def _diagonal(x):
+    """Returns `x[..., i, i]` of a tensor of shape `(B, V, N, N)`."""
+    _, heads, slots, _ = x.shape
+    return ops.reshape(x, (-1, heads, slots * slots))[:, :, :: slots + 1]
+
+
+def _dot(x, y):
+    """Returns the product of each two vectors, with an axis of one for it."""
+    return ops.sum(x * y, axis=-1, keepdims=True)
+
+
 def _plain_linkage(
     previous_link, previous_precedence, write_weightings, read_weightings
 ):
-    new_link = link(previous_link, previous_precedence, write_weightings)
-    return new_link, *directional_weightings(new_link, read_weightings)
+    return (
+        link(previous_link, previous_precedence, write_weightings),
+        *directional_from_previous(
+            previous_link,
+            previous_precedence,
+            write_weightings,
+            read_weightings,
+        ),
+    )
 
 
 def _linkage_gradient(arguments, upstream):
-    previous_link, previous_precedence, write_weightings, _ = arguments
-    link_gradient, forward_gradient, backward_gradient = upstream
-    new_link = link(*arguments[:3])
-    # Each write head meets every read head.
-    reads = ops.repeat(
-        ops.expand_dims(arguments[3], 1), new_link.shape[1], axis=1
-    )
+    previous_link, p, w, read_weightings = arguments
+    of_link, of_forward, of_backward = upstream
+    q = _for_each_head(read_weightings, previous_link)
     # f = L q and b = Lᵀ q: what all three results ask of L, and of q.
     total = _without_diagonal(
-        link_gradient
+        of_link
         + ops.matmul(
-            _transposed(ops.concatenate([forward_gradient, reads], axis=2)),
-            ops.concatenate([reads, backward_gradient], axis=2),
+            _transposed(ops.concatenate([of_forward, q], axis=2)),
+            ops.concatenate([q, of_backward], axis=2),
         )
     )
-    of_reads = ops.matmul(forward_gradient, new_link) + _times_transposed(
-        backward_gradient, new_link
+    of_q = _against(previous_link, p, w, of_forward) + _along(
+        previous_link, p, w, of_backward
     )
     of_retained = total * previous_link
-    ones = ops.ones_like(write_weightings)
+    ones = ops.ones_like(w)
     return (
-        _retained(write_weightings) * total,
-        _vector_times(write_weightings, total),
-        _times_vector(total, previous_precedence)
+        _retained(w) * total,
+        _vector_times(w, total),
+        _times_vector(total, p)
         # Sums over rows and columns, faster as products.
         - _times_vector(of_retained, ones)
         - _vector_times(ones, of_retained),
-        ops.sum(of_reads, axis=1),
+        ops.sum(of_q, axis=1),
     )
 
 

@@ -9,7 +9,7 @@ from keras_dnc.interface import Interface, InterfaceVector, interface_size
 from keras_dnc.layers import ReadHead, WriteHead
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
-from keras_dnc.state import DNCState, StateLayout
+from keras_dnc.state import DNCState, StateLayout, parts_of
 from keras_dnc.validation import (
     fraction,
     layer,
@@ -84,12 +84,14 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
     Call arguments:
         inputs: Step input `x`, shape `(B, X)`.
         states: List of tensors of shape `(B, size)`, with the widths
-            `state_size`; `unpack_state` shows what they hold. A state of your
-            own needs links with a diagonal of zeros.
+            `state_size`, or in the true shapes of the parts that they hold,
+            as `unpack_state` shows them. A state of your own needs links with
+            a diagonal of zeros.
         training: Whether the controller drops units.
 
     Returns:
-        Tuple of the output `y`, shape `(B, units)`, and the new states.
+        Tuple of the output `y`, shape `(B, units)`, and the new states, each
+        in the shape of the old one.
 
     Under a half-precision policy the controller and the projections compute
     in half precision, the memory and its addressing in float32.
@@ -291,9 +293,12 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         self.reset_recurrent_dropout_mask()
 
     def call(self, inputs, states, training=False):
-        """Returns the output and the new states, as flat tensors."""
+        """Returns the output and the new states, shaped as the old ones."""
         outputs, state, _ = self.step(inputs, self.unpack_state(states))
-        return outputs, self.pack_state(state)
+        return outputs, [
+            ops.reshape(new, (-1, *old.shape[1:]))
+            for new, old in zip(parts_of(state), states, strict=True)
+        ]
 
     def step(
         self, inputs, state: DNCState

@@ -1,8 +1,15 @@
 """The Differentiable Neural Computer as a layer over sequences."""
 
+from contextlib import nullcontext
+
 import keras
+from keras import ops
 
 from keras_dnc.cell import DNCCell
+from keras_dnc.checkpointing import scan
+from keras_dnc.state import parts_of
+from keras_dnc.validation import positive_integer
+from keras_dnc.variables import ReadOnce, read_before_loop
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -27,6 +34,13 @@ class DNC(keras.layers.RNN):
         unroll: Whether to unroll the loop over time.
         zero_output_for_mask: Whether the output at a masked step is zero, or
             that of the step before.
+        checkpoint_every: Number `k` of time steps, for long sequences: in
+            training the state is kept at every `k`-th step alone, and what
+            the gradient needs of the steps between is computed again. Memory
+            grows as `T/k + k` instead of `T`, and is least for `k = √T`.
+            Gradients are the same. The cell must then hold no layers that
+            change variables at a step, as `keras.layers.Dropout` does.
+            Default: everything is kept.
         **kwargs: Every other argument of `DNCCell`, and of
             `keras.layers.Layer`.
 
@@ -73,6 +87,7 @@ class DNC(keras.layers.RNN):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
+        checkpoint_every: int | None = None,
         activity_regularizer=None,
         name: str | None = None,
         **kwargs,
@@ -92,6 +107,15 @@ class DNC(keras.layers.RNN):
             trainable=cell.trainable,
         )
         self.input_spec = keras.InputSpec(ndim=3)
+        if checkpoint_every is not None:
+            positive_integer("checkpoint_every", checkpoint_every)
+            if unroll:
+                raise ValueError(
+                    "`checkpoint_every` is for the loop over time, which "
+                    "`unroll` unrolls. Received: "
+                    f"checkpoint_every={checkpoint_every}, unroll={unroll}"
+                )
+        self.checkpoint_every = checkpoint_every
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Builds the cell, and the states of a stateful layer."""
@@ -101,7 +125,11 @@ class DNC(keras.layers.RNN):
         )
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Steps through the sequences, as `keras.layers.RNN` does."""
+        """Steps through the sequences, as `keras.layers.RNN` does.
+
+        With each part of the state in its true shape, whose elements a
+        compiler finds faster than those of a flat one.
+        """
         repeats_outputs = not (self.zero_output_for_mask or self.unroll)
         on_jax = keras.backend.backend() == "jax"
         if on_jax and mask is not None and repeats_outputs:
@@ -111,13 +139,118 @@ class DNC(keras.layers.RNN):
                 "On JAX a mask needs `zero_output_for_mask=True`, or "
                 "`unroll=True`. Received: zero_output_for_mask=False"
             )
-        return super().inner_loop(sequences, initial_state, mask, training)
+        states = parts_of(self.cell.unpack_state(initial_state))
+        steps = self._steps if self.checkpoint_every is None else self._segments
+        last_output, outputs, states = steps(sequences, states, mask, training)
+        state = self.cell.unpack_state(states)
+        return last_output, outputs, self.cell.pack_state(state)
+
+    def _steps(self, sequences, states, mask, training):
+        """Runs Keras' loop over the sequences."""
+        with nullcontext() if self.unroll else read_before_loop(self.cell):
+            return super().inner_loop(sequences, states, mask, training)
+
+    def _segments(self, sequences, states, mask, training):
+        """Runs Keras' loop over segments, of which the states are kept."""
+        every = self.checkpoint_every
+        variables = [
+            variable
+            for variable in self.cell.variables
+            if keras.backend.is_float_dtype(variable.dtype)
+        ]
+        with ReadOnce(variables) as read:
+            weights = read.values
+        constants = [*weights, *self.held_draws]
+        inputs = [sequences] if mask is None else [sequences, mask]
+        if self.go_backwards:
+            inputs = [ops.flip(part, axis=1) for part in inputs]
+
+        def segment(constants, states, inputs):
+            with (
+                ReadOnce(variables, constants[: len(weights)], updates=False),
+                self.holding(constants[len(weights) :]),
+            ):
+                return self._segment(states, inputs, training)
+
+        # What is left of whole segments is the first one. Where the number of
+        # time steps is not known it is there at any rate.
+        time = sequences.shape[1]
+        rest = (ops.shape(sequences)[1] - 1) % every + 1
+        if time is not None:
+            rest = time % every
+        batch_size = ops.shape(sequences)[0]
+        last = ops.zeros((batch_size, self.cell.units), self.compute_dtype)
+        states, outputs = [*states, last], []
+        if time is None or rest:
+            first = [part[:, :rest] for part in inputs]
+            outputs, states = segment(constants, states, first)
+        if time is None or time >= every:
+            whole = [_in_segments(part[:, rest:], every) for part in inputs]
+            shape = (sequences.shape[0], every, self.cell.units)
+            shapes = [keras.KerasTensor(shape, self.compute_dtype)]
+            of_segments, states = scan(
+                segment,
+                constants,
+                states,
+                whole,
+                shapes if self.return_sequences else [],
+            )
+            outputs = [*outputs, *map(_from_segments, of_segments)]
+        *states, last = states
+        if self.return_sequences:
+            outputs = ops.concatenate(outputs, axis=1)
+        else:
+            outputs = last[:, None]
+        return last, outputs, states
+
+    def _segment(self, states, inputs, training):
+        """Returns a segment's outputs, if they are wanted, and new states.
+
+        The last of the states is the output of the step before.
+        """
+        *states, before = states
+        if self.go_backwards:
+            # Keras' loop begins at the end.
+            inputs = [ops.flip(part, axis=1) for part in inputs]
+        sequences, mask = inputs if len(inputs) == 2 else (*inputs, None)
+        last, outputs, states = super().inner_loop(
+            sequences, states, mask, training
+        )
+        last, outputs = (
+            ops.cast(part, self.compute_dtype) for part in (last, outputs)
+        )
+        if mask is not None and not self.zero_output_for_mask:
+            if self.go_backwards:
+                mask = ops.flip(mask, axis=1)
+            # Where no step was taken yet, Keras' loop repeats zeros.
+            taken = ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+            last = ops.where(taken[:, -1:], last, before)
+            if self.return_sequences:
+                outputs = ops.where(taken[:, :, None], outputs, before[:, None])
+        return [outputs] if self.return_sequences else [], [*states, last]
+
+    @property
+    def held_draws(self) -> list:
+        """Tensors drawn before the loop that each of its steps uses: none."""
+        return []
+
+    def holding(self, draws: list):
+        """Returns a context in which `held_draws` are others.
+
+        Args:
+            draws: What takes their place.
+        """
+        return nullcontext()
 
     def get_config(self):
         """Returns the constructor's arguments."""
         config = super().get_config()
         del config["cell"]
-        return {**self.cell.get_config(), **config}
+        return {
+            **self.cell.get_config(),
+            **config,
+            "checkpoint_every": self.checkpoint_every,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -125,3 +258,17 @@ class DNC(keras.layers.RNN):
         return cls(
             **cls.cell_class.deserialize_arguments(config, custom_objects)
         )
+
+
+def _in_segments(x, length):
+    """Cuts `(B, T, ...)` into segments, of shape `(S, B, length, ...)`."""
+    x = ops.reshape(x, (ops.shape(x)[0], -1, length, *x.shape[2:]))
+    return ops.swapaxes(x, 0, 1)
+
+
+def _from_segments(x):
+    """Joins segments, of shape `(S, B, length, ...)`, to `(B, T, ...)`."""
+    count, batch_size, length, *rest = ops.shape(x)
+    return ops.reshape(
+        ops.swapaxes(x, 0, 1), (batch_size, count * length, *rest)
+    )

@@ -34,6 +34,15 @@ class DNCState(NamedTuple):
     controller_states: Any
 
 
+def parts_of(state: DNCState) -> list:
+    """Returns the tensors of a state, in their true shapes, as a list.
+
+    Args:
+        state: A `DNCState` of tensors.
+    """
+    return [*state[:-1], *tree.flatten(state.controller_states)]
+
+
 class StateLayout:
     """The sizes of a state's parts, and the way to and from flat tensors.
 
@@ -66,17 +75,17 @@ class StateLayout:
         Returns:
             List of tensors of shape `(B, size)`, with the widths `sizes`.
         """
-        parts = [*state[:-1], *tree.flatten(state.controller_states)]
         return [
             ops.reshape(part, (-1, size))
-            for part, size in zip(parts, self.sizes, strict=True)
+            for part, size in zip(parts_of(state), self.sizes, strict=True)
         ]
 
     def unpack(self, states) -> DNCState:
-        """Returns the state that flat tensors hold.
+        """Returns the state that a list of tensors holds.
 
         Args:
-            states: Tensors of shape `(B, size)`, as `pack` returns them.
+            states: Tensors of shape `(B, size)`, as `pack` returns them, or
+                each in its true shape, as `parts_of` does.
 
         Returns:
             A `DNCState` of tensors.
@@ -86,7 +95,7 @@ class StateLayout:
         """
         states = list(states)
         received = [tuple(part.shape) for part in states]
-        if [shape[1:] for shape in received] != [(n,) for n in self.sizes]:
+        if [math.prod(shape[1:]) for shape in received] != self.sizes:
             raise ValueError(
                 f"`states` must be {len(self.sizes)} tensors of shape "
                 f"(B, size), of the sizes {self.sizes}. Received "

@@ -220,6 +220,7 @@ def test_compiled_it_computes_the_same(case, jit_compile):
     assert_close(outputs, layer(data(case)), 2e-5)
 
 
+@pytest.mark.slow
 @every_layer
 def test_it_learns_with_all_its_weights(case):
     layer = made(case)

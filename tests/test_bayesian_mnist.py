@@ -94,7 +94,11 @@ def test_a_damaged_file_is_refused(tmp_path, content, message, ending):
 
 
 @pytest.mark.parametrize(
-    "content", [GOOD, gzip.compress(GOOD)[:-9], b"\x1f\x8b" + bytes(20)]
+    "content",
+    # Compressed data hold the time, and names of tests must be the same in
+    # every process.
+    [GOOD, gzip.compress(GOOD)[:-9], b"\x1f\x8b" + bytes(20)],
+    ids=["not compressed", "truncated", "no data"],
 )
 def test_a_damaged_compressed_file_is_refused(tmp_path, content):
     path = tmp_path / "images.gz"

@@ -414,7 +414,10 @@ def test_half_precision_stays_out_of_the_memory():
 @every_layer
 @pytest.mark.parametrize(
     "jit_compile",
-    [False, pytest.param(True, marks=tensorflow_only)],
+    [
+        False,
+        pytest.param(True, marks=[tensorflow_only, pytest.mark.slow]),
+    ],
     ids=["graph", "jit"],
 )
 def test_compiled_it_computes_the_same(case, jit_compile):

@@ -327,29 +327,26 @@ def feed_forward(**arguments):
 
 
 LEAKS = [
-    pytest.param(wrap_dnc, "int", True, id="DNC-jit", marks=tensorflow_only),
-    pytest.param(feed_forward, "int", False, id="feed_forward-graph"),
-    *(
-        pytest.param(
-            wrapper,
-            kind,
-            jit,
-            id=f"{wrapper.__name__}-{kind}-{'jit' if jit else 'graph'}",
-            marks=[pytest.mark.slow, *([tensorflow_only] if jit else [])],
-        )
-        for wrapper, kind in [
-            (wrap_dnc, "int"),
-            (wrap_dnc, "StackedRNNCells"),
-            (wrap_rnn, "GRUCell"),
-            (bidirectional, "LSTMCell"),
-            (in_a_stack, "int"),
-            (feed_forward, "int"),
-        ]
-        for jit in (False, True)
-    ),
+    pytest.param(
+        wrapper,
+        kind,
+        jit,
+        id=f"{wrapper.__name__}-{kind}-{'jit' if jit else 'graph'}",
+        marks=[tensorflow_only] if jit else [],
+    )
+    for wrapper, kind in [
+        (wrap_dnc, "int"),
+        (wrap_dnc, "StackedRNNCells"),
+        (wrap_rnn, "GRUCell"),
+        (bidirectional, "LSTMCell"),
+        (in_a_stack, "int"),
+        (feed_forward, "int"),
+    ]
+    for jit in (False, True)
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wrapper", "kind", "jit_compile"), LEAKS)
 def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
     layer = wrapper(**CONTROLLERS[kind]())

@@ -85,7 +85,15 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            make, id=name, marks=() if "," in name else pytest.mark.slow
+        )
+        for name, make in MODELS.items()
+    ],
+)
 def test_an_exported_model_answers_as_the_model(make, tmp_path):
     model = make()
     rng = np.random.default_rng(0)

@@ -108,6 +108,7 @@ def test_evaluating_takes_other_lengths_than_training(trained, capsys):
     assert ["symbols", "18"] in [row.split() for row in rows]
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_weights(trained):
     task = Echo(sequences=8, test_sequences=5)
     recipe = dataclasses.replace(

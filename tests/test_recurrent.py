@@ -449,13 +449,18 @@ def learns(model, **compile_arguments):
 
 @pytest.mark.parametrize(
     "make_model",
-    [sequential_model, SubclassedModel, two_layer_model],
+    [
+        sequential_model,
+        pytest.param(SubclassedModel, marks=pytest.mark.slow),
+        pytest.param(two_layer_model, marks=pytest.mark.slow),
+    ],
     ids=lambda make: make.__name__,
 )
 def test_a_model_learns_run_eagerly(make_model):
     learns(make_model(), run_eagerly=True)
 
 
+@pytest.mark.slow
 def test_a_functional_model_learns_as_compiled_by_default():
     learns(functional_model())
 
@@ -471,6 +476,7 @@ def test_every_style_of_model_learns_compiled(make_model, jit_compile):
     learns(make_model(), jit_compile=jit_compile)
 
 
+@pytest.mark.slow
 @tensorflow_only
 def test_jit_compile_changes_neither_losses_nor_outputs():
     inputs, results = sequences(batch=3, steps=3), []
