@@ -69,6 +69,9 @@ def _evaluate(options):
 
 
 def _bench(options):
+    arguments = {}
+    if options.checkpoint_every is not None:
+        arguments["checkpoint_every"] = options.checkpoint_every
     benchmark.run(
         options.sizes,
         options.measures,
@@ -77,6 +80,8 @@ def _bench(options):
         compilers=options.compilers,
         peer=options.peer,
         profile=options.profile,
+        arguments=arguments,
+        huge_pages=options.huge_pages,
         out=options.json,
     )
 
@@ -323,6 +328,17 @@ def _add_bench(commands):
         "--peer",
         action="store_true",
         help="measure pytorch-dnc too (PyPI's `dnc`, and torch)",
+    )
+    options.add_argument(
+        "--checkpoint-every",
+        type=int,
+        metavar="K",
+        help="measure a DNC with this `checkpoint_every` too",
+    )
+    options.add_argument(
+        "--huge-pages",
+        action="store_true",
+        help="ask glibc for huge pages of memory, for the peer too",
     )
     options.add_argument(
         "--profile", action="store_true", help="show the parts of a time step"

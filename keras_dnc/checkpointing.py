@@ -8,6 +8,7 @@ Source: Chen et al., [Training deep nets with sublinear memory cost](
 https://arxiv.org/abs/1604.06174), 2016, section 4.
 """
 
+import itertools
 from collections.abc import Callable
 
 import keras
@@ -59,14 +60,20 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
 
     structure = constants, states, segments
     count = tf.shape(segments[0])[0]
-
-    def array(like):
-        return tf.TensorArray(
-            like.dtype, count, element_shape=like.shape, clear_after_read=False
-        )
-
-    def arrays_of(stacked):
-        return [array(part[0]).unstack(part) for part in stacked]
+    of_states = [
+        _Lists(part.shape, tf.shape(part), part.dtype) for part in states
+    ]
+    of_segments = [
+        _Lists(part.shape[1:], tf.shape(part)[1:], part.dtype)
+        for part in segments
+    ]
+    batch_size = tf.shape(states[0])[0]
+    of_outputs = [
+        _Lists(part.shape, (batch_size, *part.shape[1:]), part.dtype)
+        for part in outputs
+    ]
+    are_floats = [part.dtype.is_floating for part in segments]
+    of_floats = list(itertools.compress(of_segments, are_floats))
 
     def loop(body, start, step, *carried):
         """Carries through the segments, from `start` on in steps of `step`."""
@@ -83,86 +90,155 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
         constants, states, segments = keras.tree.pack_sequence_as(
             structure, list(tensors)
         )
-        segments = arrays_of(segments)
+        segments = _map(_Lists.of, of_segments, segments)
 
-        def forward(index, states, kept, of_outputs):
-            kept = _written(kept, index, states)
-            results, states = segment(constants, states, _read(segments, index))
-            return states, kept, _written(of_outputs, index, results)
+        def forward(index, states, kept, results):
+            kept = _map(_Lists.write, of_states, kept, states, index=index)
+            inputs = _map(_Lists.read, of_segments, segments, index=index)
+            new, states = segment(constants, states, inputs)
+            results = _map(_Lists.write, of_outputs, results, new, index=index)
+            return states, kept, results
 
-        states, kept, of_outputs = loop(
+        states, kept, results = loop(
             forward,
             0,
             1,
             states,
-            [array(part) for part in states],
-            [array(part) for part in outputs],
+            [part.empty(count) for part in of_states],
+            [part.empty(count) for part in of_outputs],
         )
 
         def gradient(*upstream):
-            of_results = arrays_of(upstream[: len(outputs)])
+            of_results = _map(_Lists.of, of_outputs, upstream[: len(outputs)])
 
-            def backward(index, of_constants, of_states, of_segments):
+            def backward(index, to_constants, to_states, to_segments):
                 given = [
                     [tf.identity(part) for part in constants],
-                    _read(kept, index),
-                    _read(segments, index),
+                    _map(_Lists.read, of_states, kept, index=index),
+                    _map(_Lists.read, of_segments, segments, index=index),
                 ]
                 with tf.GradientTape() as tape:
-                    tape.watch(_floats(given))
+                    flat = keras.tree.flatten(given)
+                    tape.watch([x for x in flat if x.dtype.is_floating])
                     results, states = segment(*given)
+                upstream = _map(
+                    _Lists.read, of_outputs, of_results, index=index
+                )
                 gradients = tape.gradient(
                     [*results, *states],
                     given,
-                    [*_read(of_results, index), *of_states],
+                    [*upstream, *to_states],
                     unconnected_gradients="zero",
                 )
-                of_constants = [
+                to_constants = [
                     total + part
                     for total, part in zip(
-                        of_constants, gradients[0], strict=True
+                        to_constants, gradients[0], strict=True
                     )
                 ]
-                of_segments = _written(
-                    of_segments, index, _floats(gradients[2])
+                to_segments = _map(
+                    _Lists.write,
+                    of_floats,
+                    to_segments,
+                    list(itertools.compress(gradients[2], are_floats)),
+                    index=index,
                 )
-                return of_constants, gradients[1], of_segments
+                return to_constants, gradients[1], to_segments
 
-            of_constants, of_states, of_segments = loop(
+            to_constants, to_states, to_segments = loop(
                 backward,
                 count - 1,
                 -1,
                 [tf.zeros_like(part) for part in constants],
                 list(upstream[len(outputs) :]),
-                [array(part[0]) for part in _floats(structure[2])],
+                [part.empty(count) for part in of_floats],
             )
-            of_segments = iter([part.stack() for part in of_segments])
+            to_segments = iter(_map(_Lists.stack, of_floats, to_segments))
             return [
-                *of_constants,
-                *of_states,
+                *to_constants,
+                *to_states,
                 *(
-                    next(of_segments) if part.dtype.is_floating else None
-                    for part in structure[2]
+                    next(to_segments) if is_float else None
+                    for is_float in are_floats
                 ),
             ]
 
-        return (*(part.stack() for part in of_outputs), *states), gradient
+        return (*_map(_Lists.stack, of_outputs, results), *states), gradient
 
     results = run(*keras.tree.flatten(structure))
     return list(results[: len(outputs)]), list(results[len(outputs) :])
 
 
-def _read(arrays, index):
-    return [part.read(index) for part in arrays]
-
-
-def _written(arrays, index, values):
+def _map(method, kinds, *parts, **arguments):
+    """Returns what a method of `_Lists` makes of each list."""
     return [
-        part.write(index, value)
-        for part, value in zip(arrays, values, strict=True)
+        method(kind, *part, **arguments)
+        for kind, *part in zip(kinds, *parts, strict=True)
     ]
 
 
-def _floats(tensors):
-    flat = keras.tree.flatten(tensors)
-    return [part for part in flat if part.dtype.is_floating]
+class _Lists:
+    """Lists of tensors of one kind, which may be of no tensors.
+
+    As `tf.TensorArray`, which cannot stack none where a part of their shape,
+    such as the batch size, is known when the graph runs and not before.
+
+    Args:
+        known: What is known of the tensors' shape.
+        shape: Their shape, as a tensor.
+        dtype: Their dtype.
+    """
+
+    def __init__(self, known, shape, dtype):
+        self.known, self.shape, self.dtype = known, shape, dtype
+
+    def empty(self, count):
+        """Returns a list of `count` places."""
+        import tensorflow as tf
+
+        return tf.raw_ops.TensorListReserve(
+            element_shape=self.shape,
+            num_elements=count,
+            element_dtype=self.dtype,
+        )
+
+    def of(self, stacked):
+        """Returns a list of the tensors along the first axis."""
+        import tensorflow as tf
+
+        return tf.raw_ops.TensorListFromTensor(
+            tensor=stacked, element_shape=self.shape
+        )
+
+    def write(self, handle, value, index):
+        """Returns a list with a tensor in one place."""
+        import tensorflow as tf
+
+        return tf.raw_ops.TensorListSetItem(
+            input_handle=handle, index=index, item=value
+        )
+
+    def read(self, handle, index):
+        """Returns the tensor in one place."""
+        import tensorflow as tf
+
+        return tf.ensure_shape(
+            tf.raw_ops.TensorListGetItem(
+                input_handle=handle,
+                index=index,
+                element_shape=self.shape,
+                element_dtype=self.dtype,
+            ),
+            self.known,
+        )
+
+    def stack(self, handle):
+        """Returns the tensors of a list along a new first axis."""
+        import tensorflow as tf
+
+        stacked = tf.raw_ops.TensorListStack(
+            input_handle=handle,
+            element_shape=self.shape,
+            element_dtype=self.dtype,
+        )
+        return tf.ensure_shape(stacked, (None, *self.known))

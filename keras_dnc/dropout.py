@@ -57,6 +57,20 @@ class PassesDropoutMasks(DropoutRNNCell):
                 cell.reset_recurrent_dropout_mask()
 
 
+def dropout_masks(controller: keras.layers.Layer) -> list[tuple[object, str]]:
+    """Returns a controller's cells and the names under which masks are there.
+
+    Args:
+        controller: Any layer.
+    """
+    return [
+        (cell, name)
+        for cell in _cells(controller)
+        for name in ("_dropout_mask", "_recurrent_dropout_mask")
+        if getattr(cell, name, None) is not None
+    ]
+
+
 def _cells(controller) -> list:
     """The RNN cells of a controller, from input to output."""
     if isinstance(controller, keras.layers.StackedRNNCells):

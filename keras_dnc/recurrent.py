@@ -1,12 +1,13 @@
 """The Differentiable Neural Computer as a layer over sequences."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import keras
 from keras import ops
 
 from keras_dnc.cell import DNCCell
 from keras_dnc.checkpointing import scan
+from keras_dnc.dropout import dropout_masks
 from keras_dnc.state import parts_of
 from keras_dnc.validation import positive_integer
 from keras_dnc.variables import ReadOnce, read_before_loop
@@ -160,15 +161,21 @@ class DNC(keras.layers.RNN):
         ]
         with ReadOnce(variables) as read:
             weights = read.values
-        constants = [*weights, *self.held_draws]
+        held = self.held()
+        draws = [getattr(*attribute) for attribute in held]
+        constants = [*weights, *keras.tree.flatten(draws)]
         inputs = [sequences] if mask is None else [sequences, mask]
         if self.go_backwards:
             inputs = [ops.flip(part, axis=1) for part in inputs]
 
         def segment(constants, states, inputs):
+            values, others = (
+                constants[: len(weights)],
+                constants[len(weights) :],
+            )
             with (
-                ReadOnce(variables, constants[: len(weights)], updates=False),
-                self.holding(constants[len(weights) :]),
+                ReadOnce(variables, values, updates=False),
+                _attributes(held, keras.tree.pack_sequence_as(draws, others)),
             ):
                 return self._segment(states, inputs, training)
 
@@ -229,18 +236,12 @@ class DNC(keras.layers.RNN):
                 outputs = ops.where(taken[:, :, None], outputs, before[:, None])
         return [outputs] if self.return_sequences else [], [*states, last]
 
-    @property
-    def held_draws(self) -> list:
-        """Tensors drawn before the loop that each of its steps uses: none."""
-        return []
+    def held(self) -> list[tuple[object, str]]:
+        """Returns objects and names of their attributes that hold draws.
 
-    def holding(self, draws: list):
-        """Returns a context in which `held_draws` are others.
-
-        Args:
-            draws: What takes their place.
+        What is drawn before the loop for all its steps, and forgotten after.
         """
-        return nullcontext()
+        return dropout_masks(self.cell.controller)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -258,6 +259,19 @@ class DNC(keras.layers.RNN):
         return cls(
             **cls.cell_class.deserialize_arguments(config, custom_objects)
         )
+
+
+@contextmanager
+def _attributes(attributes, values):
+    """Within this context attributes have other values."""
+    before = [getattr(*attribute) for attribute in attributes]
+    try:
+        for attribute, value in zip(attributes, values, strict=True):
+            setattr(*attribute, value)
+        yield
+    finally:
+        for attribute, value in zip(attributes, before, strict=True):
+            setattr(*attribute, value)
 
 
 def _in_segments(x, length):

@@ -53,7 +53,13 @@ class ReadOnce(keras.StatelessScope):
         if value is not None:
             return value
         # What `variable.value` returns may be cast to half precision.
-        return keras.ops.convert_to_tensor(variable._value)
+        value = variable._value
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # Of Keras' own function a variable comes back as it is.
+            value = tf.convert_to_tensor(value)
+        return value
 
     def get_current_value(self, variable):
         """Returns a value of this scope, or of the one around it."""

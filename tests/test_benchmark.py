@@ -1,6 +1,7 @@
 """The benchmark measures what it says; its figures are not tested."""
 
 import json
+import os
 import sys
 
 import keras
@@ -25,7 +26,7 @@ def clock(monkeypatch):
     And 20, 50 and 100 MB; a byte is copied in a nanosecond.
     """
 
-    def measured(function, *arguments, backend):
+    def measured(function, *arguments, environment):
         if function is measuring.copy_bandwidth:
             return 1e9
         if function is parts.profile:
@@ -113,6 +114,29 @@ def test_other_arguments_of_the_layer_are_measured_beside_it(clock, capsys):
     assert names == ["XLA", "XLA, num_writes=2"]
 
 
+def test_the_environment_is_of_that_process_alone(monkeypatch):
+    monkeypatch.delenv("KERAS_DNC_BENCHMARK", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    environment = {"KERAS_BACKEND": "torch", "KERAS_DNC_BENCHMARK": "1"}
+    of_process = [
+        measuring.in_own_process(os.getenv, name, environment=environment)
+        for name in environment
+    ]
+    assert of_process == ["torch", "1"]
+    assert [os.getenv(name) for name in environment] == ["jax", None]
+
+
+def test_options_of_the_command_reach_the_measurement(clock, capsys, tmp_path):
+    file = tmp_path / "figures.json"
+    words = ["--sizes", "long", "--compilers", "XLA", "--huge-pages"]
+    _, *rows = run(
+        capsys, *words, "--checkpoint-every", "16", "--json", str(file)
+    )
+    assert rows[1][2] == "XLA, checkpoint_every=16"
+    environment = json.loads(file.read_text())["environment"]
+    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+
+
 def test_a_peer_that_is_not_installed_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "dnc", None)
     assert main(["bench", "--peer"]) == 1
@@ -157,7 +181,11 @@ def test_a_measurement_in_a_process_of_its_own(measure):
     subject = Subject(measure, "XLA")
     size = SIZES["small"].one_step if measure == "step" else SIZES["small"]
     result = measuring.in_own_process(
-        measuring.measure, subject, size, 3, backend="tensorflow"
+        measuring.measure,
+        subject,
+        size,
+        3,
+        environment={"KERAS_BACKEND": "tensorflow"},
     )
     assert len(result.seconds) == 3
     # The first time holds the compiling.
@@ -167,7 +195,8 @@ def test_a_measurement_in_a_process_of_its_own(measure):
 
 def test_peak_memory_counts_what_was_freed():
     measured = measuring.in_own_process(
-        _peak_of_three_hundred_megabytes, backend="tensorflow"
+        _peak_of_three_hundred_megabytes,
+        environment={"KERAS_BACKEND": "tensorflow"},
     )
     # What was loaded before may have been given back meanwhile.
     assert measured.peak_bytes == pytest.approx(300 * MEGABYTE, rel=0.1)

@@ -242,6 +242,11 @@ class BayesianDNC(HoldsDraws, DNC):
         super().__init__(units, controller, **kwargs)
         self.draw_per_step = boolean("draw_per_step", draw_per_step)
 
+    def held(self) -> list[tuple[object, str]]:
+        """Returns objects and names of their attributes that hold draws."""
+        weights = [w for w in random_weights(self.cell) if w.held is not None]
+        return [*super().held(), *((weight, "held") for weight in weights)]
+
     @property
     def kl_weight(self) -> float:
         """The factor of the divergences in the loss; it can be set."""

@@ -70,7 +70,8 @@ class RandomWeight(keras.layers.Layer):
         self._kl_weight = kl_weight
         self._named = {}
         self._mask = None
-        self._held = None
+        # The draw that is held, a structure of tensors.
+        self.held = None
         # The first calls make the variables.
         self._distribution(posterior_fn, "posterior")
         if prior_fn is not None:
@@ -295,13 +296,13 @@ class RandomWeight(keras.layers.Layer):
                 "cannot hold a draw over a sequence; use Flipout or "
                 f"reparameterization in a recurrence. Received: {self.label}"
             )
-        self._held = self.estimator.draw(
+        self.held = self.estimator.draw(
             self, lambda channels: (batch_size, channels)
         )
 
     def release(self):
         """Ends what `hold` began."""
-        self._held = None
+        self.held = None
 
     def draw(self, signs_shape: Callable):
         """Returns the draw that is held, or a new one, for `apply`.
@@ -310,8 +311,8 @@ class RandomWeight(keras.layers.Layer):
             signs_shape: Maps a number of channels to the shape of their signs,
                 which must broadcast to inputs and outputs.
         """
-        if self._held is not None:
-            return self._held
+        if self.held is not None:
+            return self.held
         return self.estimator.draw(self, signs_shape)
 
     def apply(self, operation: Callable, inputs, draw):

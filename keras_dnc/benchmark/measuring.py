@@ -38,24 +38,27 @@ class Measurement(NamedTuple):
         return statistics.median(self.seconds)
 
 
-def in_own_process(function: Callable, *arguments, backend: str) -> Any:
+def in_own_process(
+    function: Callable, *arguments, environment: dict[str, str]
+) -> Any:
     """Returns a function's result, computed in a new process.
 
     Args:
         function: A function of a module.
         *arguments: Its arguments.
-        backend: The backend of Keras there.
+        environment: Variables of the environment there, besides those here.
     """
-    before = os.environ.get("KERAS_BACKEND")
-    os.environ["KERAS_BACKEND"] = backend
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
     try:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return pool.apply(function, arguments)
     finally:
-        if before is None:
-            del os.environ["KERAS_BACKEND"]
-        else:
-            os.environ["KERAS_BACKEND"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def measure(subject: Subject, size: Size, repeats: int) -> Measurement:

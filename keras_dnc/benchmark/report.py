@@ -51,6 +51,7 @@ def run(
     peer: bool = False,
     profile: bool = False,
     arguments: dict | None = None,
+    huge_pages: bool = False,
     out: Path | str | None = None,
 ) -> None:
     """Measures and prints a table.
@@ -68,6 +69,7 @@ def run(
         profile: Whether to show the parts of a time step too.
         arguments: More arguments of `keras_dnc.DNC`, which is then measured
             with them and without.
+        huge_pages: Whether glibc asks for huge pages of memory.
         out: JSON file for the figures, if any.
 
     Raises:
@@ -85,7 +87,10 @@ def run(
             )
     if peer:
         check_peer()
-    bandwidth = in_own_process(copy_bandwidth, backend=backend)
+    environment = {"KERAS_BACKEND": backend}
+    if huge_pages:
+        environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    bandwidth = in_own_process(copy_bandwidth, environment=environment)
     print(
         f"{repeats} repetitions on {os.cpu_count()} cores, Keras on {backend}; "
         f"copying reads and writes {bandwidth / 1e9:.1f} GB/s"
@@ -105,7 +110,7 @@ def run(
                 subject,
                 _of_measure(SIZES[size], kind),
                 repeats,
-                backend=backend,
+                environment=environment,
             )
             if subject.is_peer:
                 of_peer = result
@@ -114,11 +119,11 @@ def run(
             measured.append(row)
     profiles = []
     if profile:
-        profiles = _profiles(sizes, compilers, repeats, backend)
+        profiles = _profiles(sizes, compilers, repeats, environment)
     if out is not None:
         report = {
             "versions": _versions(),
-            "backend": backend,
+            "environment": environment,
             "cores": os.cpu_count(),
             "repeats": repeats,
             "copied_bytes_per_second": bandwidth,
@@ -180,13 +185,17 @@ def _cells(row):
     ]
 
 
-def _profiles(sizes, compilers, repeats, backend):
+def _profiles(sizes, compilers, repeats, environment):
     """Prints and returns the parts of each size's training time step."""
     print("Parts of a time step in training, median in ms")
     profiles = []
     for size, compiler in itertools.product(sizes, compilers):
         seconds = in_own_process(
-            parts.profile, SIZES[size], compiler, repeats, backend=backend
+            parts.profile,
+            SIZES[size],
+            compiler,
+            repeats,
+            environment=environment,
         )
         if not profiles:
             print(" | ".join(["size", "subject", *seconds]))

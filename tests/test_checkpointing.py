@@ -1,0 +1,286 @@
+"""`checkpoint_every`: the same results from fewer states."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import SIZES, randomize
+from keras import ops
+
+import keras_dnc
+from keras_dnc import bayesian
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip(
+        "takes gradients with tf.GradientTape: needs the TensorFlow backend",
+        allow_module_level=True,
+    )
+
+import tensorflow as tf
+
+BATCH, STEPS, FEATURES, UNITS = 3, 11, 4, 2
+MASK = np.ones((BATCH, STEPS), bool)
+MASK[0, 6:] = False
+MASK[1, :5] = False
+MASK[2, 4:6] = False
+
+
+def data(steps=STEPS):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(BATCH, steps, FEATURES)).astype("float32")
+
+
+def made(cls=keras_dnc.DNC, **arguments):
+    keras.utils.set_random_seed(0)
+    layer = cls(UNITS, 5, num_writes=2, return_state=True, **SIZES, **arguments)
+    layer.build((None, None, FEATURES))
+    randomize(layer)
+    return layer
+
+
+def results(layer, mask, jit_compile, time=STEPS):
+    """Outputs, final states and all gradients of a layer."""
+    rng = np.random.default_rng(1)
+    state = layer.cell.unpack_state(layer.cell.get_initial_state(BATCH))
+    state = keras.tree.map_structure(
+        lambda part: tf.constant(rng.random(part.shape, "float32") / 10), state
+    )
+    state = state._replace(link=state.link * (1 - np.eye(state.link.shape[-1])))
+    initial = layer.cell.pack_state(state)
+    weights = [variable.value for variable in layer.trainable_variables]
+
+    @tf.function(
+        jit_compile=jit_compile,
+        input_signature=[tf.TensorSpec((None, time, FEATURES))],
+    )
+    def function(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, initial])
+            output, *states = layer(inputs, initial_state=initial, mask=mask)
+            loss = tf.reduce_mean(tf.sin(output))
+            for part in states:
+                loss += tf.reduce_mean(tf.square(part))
+        gradients = tape.gradient(loss, [inputs, *initial, *weights])
+        return output, states, gradients
+
+    return [part.numpy() for part in tf.nest.flatten(function(data()))]
+
+
+WAYS = {
+    "last": {},
+    "sequences": {"return_sequences": True},
+    "backwards": {"return_sequences": True, "go_backwards": True},
+    "zeros": {"return_sequences": True, "zero_output_for_mask": True},
+}
+
+
+# In segments of 4 steps three are left, in those of 11 none; one of 20 would
+# be longer than the sequence.
+@pytest.mark.parametrize(
+    "every",
+    [
+        4,
+        *(
+            pytest.param(every, marks=pytest.mark.slow)
+            for every in (1, 5, STEPS, 20)
+        ),
+    ],
+)
+@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_states_and_gradients_are_the_same(way, mask, every):
+    plain = results(made(**WAYS[way]), mask, False)
+    few = results(made(checkpoint_every=every, **WAYS[way]), mask, False)
+    for one, other in zip(few, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
+@pytest.mark.parametrize("way", WAYS)
+def test_they_are_the_same_compiled_by_xla(way, mask):
+    plain = results(made(**WAYS[way]), mask, True)
+    few = results(made(checkpoint_every=4, **WAYS[way]), mask, True)
+    for one, other in zip(few, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [4, STEPS, 20])
+def test_the_number_of_steps_need_not_be_known(every):
+    layers = made(), made(checkpoint_every=every)
+    plain, few = (results(layer, MASK, False, time=None) for layer in layers)
+    for one, other in zip(few, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_are_taken_eagerly():
+    gradients = []
+    for layer in (made(), made(checkpoint_every=3)):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(data())[0])
+        gradients.append(tape.gradient(loss, layer.trainable_variables))
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_a_stateful_model_trains_the_same(jit_compile):
+    losses = []
+    for every in (None, 4):
+        keras.utils.set_random_seed(0)
+        layer = keras_dnc.DNC(
+            UNITS,
+            5,
+            stateful=True,
+            dropout=0.5,
+            seed=3,
+            checkpoint_every=every,
+            **SIZES,
+        )
+        model = keras.Sequential(
+            [
+                keras.Input((STEPS, FEATURES), batch_size=BATCH),
+                keras.layers.Masking(),
+                layer,
+            ]
+        )
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        targets = np.ones((BATCH, UNITS))
+        losses.append([model.train_on_batch(data(), targets) for _ in range(4)])
+        assert np.asarray(layer.states[0]).any()
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert len(set(losses[0])) == 4
+
+
+@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
+def test_gradients_reach_posteriors_through_the_draw_that_is_held(estimator):
+    gradients = []
+    for every in (None, 4):
+        layer = made(
+            bayesian.BayesianDNC,
+            estimator=estimator,
+            variational_controller=True,
+            seed=7,
+            checkpoint_every=every,
+        )
+
+        @tf.function
+        def gradient(layer=layer):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(layer(data())[0]))
+            return tape.gradient(
+                loss, [v.value for v in layer.trainable_variables]
+            )
+
+        gradients.append(gradient())
+        assert layer.held() == []
+    # Means and deviations of four kernels, and three biases.
+    assert len(gradients[0]) == 11
+    for one, other in zip(*gradients, strict=True):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def saved_bytes(layer, steps):
+    """The bytes of all lists of tensors that a gradient's loops fill."""
+    specs = tf.TensorSpec((BATCH, steps, FEATURES))
+
+    @tf.function(input_signature=[specs], jit_compile=False)
+    def gradients(inputs):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(inputs)[0])
+        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+
+    hlo = tf.function(gradients, jit_compile=True).experimental_get_compiler_ir(
+        tf.constant(data(steps))
+    )(stage="hlo")
+    # Every list is a tensor with a first axis of its length that is made of
+    # one number.
+    total = 0
+    for line in hlo.splitlines():
+        if " broadcast(" in line and "f32[" in line:
+            shape = line.split("f32[")[1].split("]")[0]
+            sizes = [int(size) for size in shape.split(",") if size]
+            total += 4 * int(np.prod(sizes)) if len(sizes) > 2 else 0
+    return total
+
+
+@pytest.mark.slow
+def test_memory_grows_as_the_segments_and_their_length():
+    plain = {n: saved_bytes(made(), n) for n in (64, 256)}
+    few = {
+        n: saved_bytes(made(checkpoint_every=every), n)
+        for n, every in {64: 8, 256: 16}.items()
+    }
+    assert plain[256] / plain[64] == pytest.approx(4, rel=0.1)
+    # T/k + k doubles: 16 to 32.
+    assert few[256] / few[64] < 2.2
+    assert few[256] < 0.2 * plain[256]
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc_tests")
+class Noisy(keras.layers.Layer):
+    """A controller that changes a variable at each step, as random ones do."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(0)
+
+    def call(self, inputs):
+        noise = keras.random.normal(ops.shape(inputs), seed=self.generator)
+        return inputs + noise
+
+
+def test_a_step_that_changes_variables_is_refused():
+    layer = keras_dnc.DNC(UNITS, Noisy(), checkpoint_every=4, **SIZES)
+    with pytest.raises(ValueError, match="must not change variables"):
+        tf.function(layer)(data())
+
+
+def test_without_it_each_step_changes_variables():
+    layer = keras_dnc.DNC(UNITS, Noisy(), **SIZES)
+    layer(data())
+    generator = layer.cell.controller.generator
+    before = np.array(generator.state)
+    tf.function(layer)(data())
+    # The first of the steps is there twice, for the shapes.
+    assert np.array(generator.state)[1] - before[1] == STEPS + 1
+
+
+class Lossy(keras.layers.Dense):
+    """A controller that adds a loss at each step."""
+
+    def call(self, inputs):
+        outputs = super().call(inputs)
+        self.add_loss(ops.mean(outputs))
+        return outputs
+
+
+def test_a_loss_of_a_step_is_refused_in_a_compiled_loop():
+    layer = keras_dnc.DNC(UNITS, Lossy(5), **SIZES)
+    layer.build((None, None, FEATURES))
+    with pytest.raises(ValueError, match="added a loss at a time step"):
+        tf.function(layer)(data())
+
+
+def test_the_loop_keeps_no_weights():
+    layer = made()
+    kernel = layer.cell.controller.kernel
+    hlo = tf.function(
+        lambda x: tf.gradients(tf.reduce_sum(layer(x)[0]), kernel.value),
+        jit_compile=True,
+    ).experimental_get_compiler_ir(tf.constant(data(64)))(stage="hlo")
+    rows, columns = kernel.shape
+    assert f"f32[64,{rows},{columns}]" not in hlo
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, "4"])
+def test_it_must_be_a_positive_integer(every):
+    with pytest.raises(ValueError, match="`checkpoint_every` must be a positi"):
+        keras_dnc.DNC(2, checkpoint_every=every)
+
+
+def test_it_does_not_go_with_unroll():
+    with pytest.raises(ValueError, match="unroll=True"):
+        keras_dnc.DNC(2, checkpoint_every=4, unroll=True)
