@@ -202,7 +202,10 @@ ARGUMENTS = {
             "kernel_prior_fn": None,
         },
     ],
-    bayesian.BayesianDNC: [{**DNC, **RNN, **ACTIVITY}],
+    bayesian.BayesianDNC: [
+        {**DNC, **RNN, **ACTIVITY},
+        {**DNC, "checkpoint_every": 3},
+    ],
     bayesian.VariationalRNN: [
         {
             "cell": bayesian.GRUCellFlipout(3, kl_weight=0.25),

@@ -76,6 +76,12 @@ LAYER_ARGUMENTS = {
     "zero_output_for_mask": True,
     "activity_regularizer": regularizers.L2(0.04),
 }
+# `unroll` unrolls the loop that `checkpoint_every` cuts.
+LOOP_ARGUMENTS = {"checkpoint_every": 3}
+LAYER_CONFIGS = {
+    "unrolled": LAYER_ARGUMENTS,
+    "checkpointed": {**LAYER_ARGUMENTS, **LOOP_ARGUMENTS, "unroll": False},
+}
 CELL_CONFIGS = {
     "int": lambda: {**SHARED_ARGUMENTS, **CONTROLLER_ARGUMENTS},
     "layers": lambda: {
@@ -131,7 +137,8 @@ def test_the_arguments_below_are_all_that_there_are():
     activity = {"activity_regularizer"}
     known = {*SHARED_ARGUMENTS, *CONTROLLER_ARGUMENTS, *REPLACED}
     assert named_arguments(keras_dnc.DNCCell) == known | activity
-    assert named_arguments(keras_dnc.DNC) | known == known | {*LAYER_ARGUMENTS}
+    of_layer = {*LAYER_ARGUMENTS, *LOOP_ARGUMENTS}
+    assert named_arguments(keras_dnc.DNC) | known == known | of_layer
     defaults = {
         name: parameter.default
         for cls in (keras_dnc.DNCCell, keras_dnc.DNC)
@@ -140,6 +147,7 @@ def test_the_arguments_below_are_all_that_there_are():
     for config in (
         *(make() for make in CELL_CONFIGS.values()),
         LAYER_ARGUMENTS,
+        LOOP_ARGUMENTS,
     ):
         for name, value in config.items():
             assert value != defaults.get(name), name
@@ -151,9 +159,10 @@ def test_the_config_of_a_cell_holds_every_argument(kind):
     assert_config_holds(keras_dnc.DNCCell(**arguments), arguments)
 
 
+@pytest.mark.parametrize("of_layer", LAYER_CONFIGS.values(), ids=LAYER_CONFIGS)
 @pytest.mark.parametrize("kind", CELL_CONFIGS)
-def test_the_config_of_a_layer_holds_every_argument(kind):
-    arguments = {**CELL_CONFIGS[kind](), **LAYER_ARGUMENTS}
+def test_the_config_of_a_layer_holds_every_argument(kind, of_layer):
+    arguments = {**CELL_CONFIGS[kind](), **of_layer}
     assert_config_holds(keras_dnc.DNC(**arguments), arguments)
 
 
