@@ -140,7 +140,10 @@ class DNC(keras.layers.RNN):
                 "On JAX a mask needs `zero_output_for_mask=True`, or "
                 "`unroll=True`. Received: zero_output_for_mask=False"
             )
-        states = parts_of(self.cell.unpack_state(initial_state))
+        states = initial_state
+        if not (on_jax and mask is not None):
+            # Keras' loop there masks flat states alone.
+            states = parts_of(self.cell.unpack_state(initial_state))
         steps = self._steps if self.checkpoint_every is None else self._segments
         last_output, outputs, states = steps(sequences, states, mask, training)
         state = self.cell.unpack_state(states)
