@@ -81,9 +81,19 @@ def _bench(options):
         peer=options.peer,
         profile=options.profile,
         arguments=arguments,
-        huge_pages=options.huge_pages,
+        environment=dict(options.environment),
         out=options.json,
     )
+
+
+def _assignment(text):
+    """Returns a name and a value of `name=value`."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=VALUE, received {text!r}"
+        )
+    return name, value
 
 
 def _mnist(options):
@@ -336,9 +346,12 @@ def _add_bench(commands):
         help="measure a DNC with this `checkpoint_every` too",
     )
     options.add_argument(
-        "--huge-pages",
-        action="store_true",
-        help="ask glibc for huge pages of memory, for the peer too",
+        "--environment",
+        nargs="+",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="variables of the environment of all that is measured",
     )
     options.add_argument(
         "--profile", action="store_true", help="show the parts of a time step"

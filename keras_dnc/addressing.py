@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_dnc.gradients import recomputed, with_gradient
+from keras_dnc.gradients import with_gradient
 
 EPSILON = 1e-6
 
@@ -50,27 +50,56 @@ def unit_vectors(x):
     Returns:
         Tensor of the shape of `x`.
     """
-    squared_norm = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(squared_norm + EPSILON)
+    return x * ops.expand_dims(_inverse_lengths(x), -1)
 
 
-@recomputed
+def _inverse_lengths(x):
+    """Returns `1 / √(Σ x² + 1e-6)` over the last axis."""
+    return ops.rsqrt(ops.sum(ops.square(x), axis=-1) + EPSILON)
+
+
 def cosine_similarity(memory, keys):
     """Returns `D(k, M[n])`, the cosine between each key and each slot.
 
-    Zero keys and zero slots have similarity 0.
+    Zero keys and zero slots have similarity 0: a length is `√(Σ x² + 1e-6)`.
 
     Source: Graves et al. (2016), Methods, *Content-based addressing*.
 
     Args:
-        memory: Tensor of shape `(B, N, W)`.
-        keys: Tensor of shape `(B, heads, W)`.
+        memory: Tensor `M` of shape `(B, N, W)`.
+        keys: Tensor `k` of shape `(B, heads, W)`.
 
     Returns:
         Tensor of shape `(B, heads, N)`, each value in [-1, 1].
     """
-    slots = ops.transpose(unit_vectors(memory), (0, 2, 1))
-    return ops.matmul(unit_vectors(keys), slots)
+    return _cosine(memory, unit_vectors(keys))
+
+
+def _cosine_of_directions(memory, directions):
+    """Returns the cosine, where the keys are of length one.
+
+    `unit_vectors(memory)` would be another tensor of the memory's size.
+    """
+    products = _times_transposed(directions, memory)
+    return products * ops.expand_dims(_inverse_lengths(memory), 1)
+
+
+def _cosine_gradient(arguments, upstream):
+    memory, directions = arguments
+    (of_cosine,) = upstream
+    inverse = ops.expand_dims(_inverse_lengths(memory), 1)
+    of_products = of_cosine * inverse
+    products = _times_transposed(directions, memory)
+    # As M[n] grows by a share of itself the products grow, the cosines do not.
+    growth = ops.sum(of_products * products, axis=1) * inverse[:, 0] ** 2
+    return (
+        ops.matmul(_transposed(of_products), directions)
+        - ops.expand_dims(growth, -1) * memory,
+        ops.matmul(of_products, memory),
+    )
+
+
+_cosine = with_gradient(_cosine_of_directions, _cosine_gradient)
 
 
 def content_weighting(
@@ -311,8 +340,8 @@ def _times_transposed(x, y):
 
 
 def _transposed(x):
-    """Returns each matrix of a tensor of shape `(B, V, ., .)` transposed."""
-    return ops.transpose(x, (0, 1, 3, 2))
+    """Returns each matrix of a tensor of shape `(..., ., .)` transposed."""
+    return ops.swapaxes(x, -1, -2)
 
 
 def _times_vector(matrix, vector):

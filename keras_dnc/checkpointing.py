@@ -81,6 +81,8 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
             lambda index, *_: (index >= 0) & (index < count),
             lambda index, *carried: (index + step, *body(index, *carried)),
             (start, *carried),
+            # A segment that is computed ahead of its turn takes memory.
+            parallel_iterations=1,
             maximum_iterations=count,
         )
         return results[1:]

@@ -74,7 +74,7 @@ def test_zero_keys_and_zero_slots_are_similar_to_nothing():
     )
 
 
-def test_a_recomputed_formula_takes_named_and_symbolic_tensors(rng):
+def test_a_formula_of_own_gradient_takes_named_and_symbolic_tensors(rng):
     M, k = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 1, 4))
     expected = addressing.cosine_similarity(*tensors([M, k], "float32"))
     named = addressing.cosine_similarity(

@@ -128,13 +128,21 @@ def test_the_environment_is_of_that_process_alone(monkeypatch):
 
 def test_options_of_the_command_reach_the_measurement(clock, capsys, tmp_path):
     file = tmp_path / "figures.json"
-    words = ["--sizes", "long", "--compilers", "XLA", "--huge-pages"]
+    words = ["--sizes", "long", "--compilers", "XLA", "--checkpoint-every=16"]
     _, *rows = run(
-        capsys, *words, "--checkpoint-every", "16", "--json", str(file)
+        capsys, *words, "--environment", "A=b=c", "D=", "--json", str(file)
     )
     assert rows[1][2] == "XLA, checkpoint_every=16"
     environment = json.loads(file.read_text())["environment"]
-    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    assert environment["A"] == "b=c"
+    assert environment["D"] == ""
+
+
+@pytest.mark.parametrize("text", ["A", "=b", ""])
+def test_a_variable_of_the_environment_needs_a_name_and_a_value(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--environment", text])
+    assert f"received {text!r}" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch, capsys):

@@ -323,20 +323,37 @@ def test_gradients_of_a_formula(rng, case, sizes):
     check(rng, *case(rng, sizes))
 
 
-def plain_linkage(L, p, w, w_r):
-    L = addressing.link(L, p, w)
-    return L, *addressing.directional_weightings(L, w_r)
+def own_linkage_gradient(rng, V):
+    def plain(L, p, w, w_r):
+        L = addressing.link(L, p, w)
+        return L, *addressing.directional_weightings(L, w_r)
+
+    state = random_state(rng, Sizes(B=2, N=9, W=1, R=4, V=V))
+    w = reference.random_weightings(rng, *state.p.shape)
+    fast = addressing.link_and_directional_weightings
+    return fast, plain, state.L, state.p, w, state.w_r
+
+
+def own_cosine_gradient(rng, heads):
+    def plain(M, k):
+        M, k = addressing.unit_vectors(M), addressing.unit_vectors(k)
+        return [tf.matmul(k, M, transpose_b=True)]
+
+    def fast(M, k):
+        return [addressing.cosine_similarity(M, k)]
+
+    return fast, plain, vectors(rng, 2, 9, 5), vectors(rng, 2, heads, 5)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
-@pytest.mark.parametrize("V", [1, 3])
-def test_the_links_own_gradient_is_that_of_the_plain_formulas(
-    rng, V, jit_compile
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("case", [own_linkage_gradient, own_cosine_gradient])
+def test_a_gradient_of_its_own_is_that_of_the_plain_formulas(
+    rng, case, heads, jit_compile
 ):
-    state = random_state(rng, Sizes(B=2, N=9, W=1, R=4, V=V))
-    w = reference.random_weightings(rng, *state.p.shape)
-    arguments = [tf.constant(x) for x in (state.L, state.p, w, state.w_r)]
-    weights = [rng.normal(size=x.shape) for x in plain_linkage(*arguments)]
+    fast, plain, *arguments = case(rng, heads)
+    arguments = [tf.constant(x) for x in arguments]
+    weights = [rng.normal(size=x.shape) for x in plain(*arguments)]
 
     @tf.function(jit_compile=jit_compile)
     def gradients(formula):
@@ -354,11 +371,7 @@ def test_the_links_own_gradient_is_that_of_the_plain_formulas(
             length = sum(tf.reduce_sum(tf.square(x)) for x in first)
         return first + outer.gradient(length, arguments)
 
-    for actual, expected in zip(
-        gradients(addressing.link_and_directional_weightings),
-        gradients(plain_linkage),
-        strict=True,
-    ):
+    for actual, expected in zip(gradients(fast), gradients(plain), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
 
 

@@ -23,9 +23,11 @@ def on_cpu() -> bool:
 
 
 def compiled(function: Callable, jit_compile: bool) -> Callable:
-    """Returns a function of tensors, compiled.
+    """Returns a function of tensors, which its first call compiles.
 
-    JAX always compiles by XLA; on PyTorch the function stays as it is.
+    For tensors of those shapes alone on TensorFlow, where to find the one
+    compiled function among many takes longer than a small step. JAX always
+    compiles by XLA; on PyTorch the function stays as it is.
 
     Args:
         function: Maps tensors to a structure of tensors.
@@ -35,7 +37,15 @@ def compiled(function: Callable, jit_compile: bool) -> Callable:
         case "tensorflow":
             import tensorflow as tf
 
-            return tf.function(function, jit_compile=jit_compile)
+            traced = tf.function(function, jit_compile=jit_compile)
+            concrete = []
+
+            def call(*arguments):
+                if not concrete:
+                    concrete.append(traced.get_concrete_function(*arguments))
+                return concrete[0](*arguments)
+
+            return call
         case "jax":
             import jax
 
@@ -90,6 +100,17 @@ def wait(tensors):
     Args:
         tensors: A structure of tensors.
     """
-    last = keras.tree.flatten(tensors)[-1]
-    # A number of it is there when all of it is.
-    keras.ops.convert_to_numpy(keras.ops.reshape(last, (-1,))[:1])
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            tf.test.experimental.sync_devices()
+        case "jax":
+            import jax
+
+            jax.block_until_ready(tensors)
+        case "torch":
+            import torch
+
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()

@@ -51,7 +51,7 @@ def run(
     peer: bool = False,
     profile: bool = False,
     arguments: dict | None = None,
-    huge_pages: bool = False,
+    environment: dict[str, str] | None = None,
     out: Path | str | None = None,
 ) -> None:
     """Measures and prints a table.
@@ -69,7 +69,8 @@ def run(
         profile: Whether to show the parts of a time step too.
         arguments: More arguments of `keras_dnc.DNC`, which is then measured
             with them and without.
-        huge_pages: Whether glibc asks for huge pages of memory.
+        environment: Variables of the environment of all that is measured,
+            the peer too.
         out: JSON file for the figures, if any.
 
     Raises:
@@ -87,9 +88,7 @@ def run(
             )
     if peer:
         check_peer()
-    environment = {"KERAS_BACKEND": backend}
-    if huge_pages:
-        environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    environment = {"KERAS_BACKEND": backend, **(environment or {})}
     bandwidth = in_own_process(copy_bandwidth, environment=environment)
     print(
         f"{repeats} repetitions on {os.cpu_count()} cores, Keras on {backend}; "
