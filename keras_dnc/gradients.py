@@ -19,7 +19,7 @@ def with_gradient(function: Callable, gradient: Callable) -> Callable:
     Back-propagation then keeps the function's arguments alone.
 
     Args:
-        function: Maps tensors to a tuple of several tensors.
+        function: Maps tensors to a tensor, or to a tuple of several.
         gradient: Maps two tuples, the function's arguments and the gradients
             with respect to its results, to the tuple of the gradients with
             respect to its arguments.
@@ -36,17 +36,6 @@ def with_gradient(function: Callable, gradient: Callable) -> Callable:
         return function(*arguments), backward
 
     return _where_possible(differentiated, function)
-
-
-def recomputed(function: Callable) -> Callable:
-    """Returns a function whose gradient computes the function again.
-
-    Back-propagation then keeps the function's arguments alone.
-
-    Args:
-        function: Maps tensors to a tensor; without variables.
-    """
-    return _where_possible(keras.remat(function), function)
 
 
 def _where_possible(differentiated, function):

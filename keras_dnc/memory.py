@@ -6,10 +6,9 @@ Shapes are written with the symbols of `keras_dnc.addressing`.
 from keras import ops
 
 from keras_dnc.addressing import complement_product
-from keras_dnc.gradients import recomputed
+from keras_dnc.gradients import with_gradient
 
 
-@recomputed
 def erase_and_write(memory, write_weightings, erase_vectors, write_vectors):
     """Returns `M ∘ Π_v (1 − w^v e^vᵀ) + Σ_v w^v ν^vᵀ`.
 
@@ -27,13 +26,54 @@ def erase_and_write(memory, write_weightings, erase_vectors, write_vectors):
     Returns:
         Tensor of shape `(B, N, W)`.
     """
-    erased = ops.expand_dims(write_weightings, -1) * ops.expand_dims(
+    return _erase_and_write(
+        memory, write_weightings, erase_vectors, write_vectors
+    )
+
+
+def _erased(write_weightings, erase_vectors):
+    """Returns `w[n] e[k]` of each write head, of shape `(B, V, N, W)`."""
+    return ops.expand_dims(write_weightings, -1) * ops.expand_dims(
         erase_vectors, -2
     )
+
+
+def _plain_erase_and_write(
+    memory, write_weightings, erase_vectors, write_vectors
+):
+    left = complement_product(_erased(write_weightings, erase_vectors))
     added = ops.matmul(
         ops.transpose(write_weightings, (0, 2, 1)), write_vectors
     )
-    return memory * complement_product(erased) + added
+    return memory * left + added
+
+
+def _gradient(arguments, upstream):
+    memory, w, e, write_vectors = arguments
+    (of_memory,) = upstream
+    erased = _erased(w, e)
+    of_left = of_memory * memory
+    of_w, of_e = [], []
+    for head in range(w.shape[1]):
+        of_erased = of_left
+        if w.shape[1] > 1:
+            of_erased = of_left * complement_product(
+                ops.concatenate(
+                    [erased[:, :head], erased[:, head + 1 :]], axis=1
+                )
+            )
+        of_w.append(ops.matmul(of_erased, e[:, head, :, None])[..., 0])
+        of_e.append(ops.matmul(w[:, head, None], of_erased)[:, 0])
+    added = ops.matmul(write_vectors, ops.transpose(of_memory, (0, 2, 1)))
+    return (
+        of_memory * complement_product(erased),
+        added - ops.stack(of_w, axis=1),
+        -ops.stack(of_e, axis=1),
+        ops.matmul(w, of_memory),
+    )
+
+
+_erase_and_write = with_gradient(_plain_erase_and_write, _gradient)
 
 
 def read(memory, read_weightings):

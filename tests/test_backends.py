@@ -136,6 +136,34 @@ def test_a_saved_model_answers_the_same(make_controller, tmp_path):
     )
 
 
+def test_states_that_are_kept_now_and_then_train_the_same_weights():
+    inputs = sequences(3, 11, 4)
+    inputs[0, 6:] = inputs[1, :2] = 0
+
+    def trained(checkpoint_every):
+        keras.utils.set_random_seed(0)
+        layer = keras_dnc.DNC(
+            4,
+            **SIZES,
+            return_sequences=True,
+            zero_output_for_mask=True,
+            checkpoint_every=checkpoint_every,
+        )
+        model = keras.Sequential(
+            [keras.Input((11, 4)), keras.layers.Masking(), layer]
+        )
+        before = model.get_weights()
+        model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
+        model.train_on_batch(inputs, inputs)
+        return before, model.get_weights()
+
+    before, expected = trained(None)
+    assert all((x != y).any() for x, y in zip(before, expected, strict=True))
+    _, actual = trained(4)
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="takes gradients with JAX"
 )

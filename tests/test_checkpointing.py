@@ -8,6 +8,9 @@ from keras import ops
 
 import keras_dnc
 from keras_dnc import bayesian
+from keras_dnc.benchmark.measuring import in_own_process, measure
+from keras_dnc.benchmark.sizes import Size
+from keras_dnc.benchmark.subjects import Subject
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip(
@@ -217,6 +220,22 @@ def test_memory_grows_as_the_segments_and_their_length():
     # T/k + k doubles: 16 to 32.
     assert few[256] / few[64] < 2.2
     assert few[256] < 0.2 * plain[256]
+
+
+@pytest.mark.slow
+def test_a_graph_computes_no_segment_ahead_of_its_turn():
+    peaks = [
+        in_own_process(
+            measure,
+            Subject("training", "graph", arguments),
+            Size(8, 512, 8, 128, 64, 2, 32),
+            1,
+            environment={"KERAS_BACKEND": "tensorflow"},
+        ).peak_bytes
+        for arguments in ((), (("checkpoint_every", 16),))
+    ]
+    # What TensorFlow holds besides is some 200 MB of both.
+    assert peaks[1] < 0.5 * peaks[0]
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc_tests")

@@ -345,9 +345,24 @@ def own_cosine_gradient(rng, heads):
     return fast, plain, vectors(rng, 2, 9, 5), vectors(rng, 2, heads, 5)
 
 
+def own_writing_gradient(rng, V):
+    def plain(M, w, e, v):
+        erased = w[..., None] * e[:, :, None]
+        added = tf.matmul(w, v, transpose_a=True)
+        return [M * tf.reduce_prod(1 - erased, axis=1) + added]
+
+    def fast(*arguments):
+        return [memory.erase_and_write(*arguments)]
+
+    w, e = gates(rng, 2, V, 9), gates(rng, 2, V, 5)
+    return fast, plain, vectors(rng, 2, 9, 5), w, e, vectors(rng, 2, V, 5)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
 @pytest.mark.parametrize("heads", [1, 3])
-@pytest.mark.parametrize("case", [own_linkage_gradient, own_cosine_gradient])
+@pytest.mark.parametrize(
+    "case", [own_linkage_gradient, own_cosine_gradient, own_writing_gradient]
+)
 def test_a_gradient_of_its_own_is_that_of_the_plain_formulas(
     rng, case, heads, jit_compile
 ):
