@@ -186,7 +186,8 @@ def allocation_weighting(usage):
     before = ops.concatenate(
         [ops.ones_like(ascending[:, :1]), ascending[:, :-1]], axis=-1
     )
-    allocation = (1 - ascending) * ops.cumprod(before, axis=-1)
+    # Not axis −1, which breaks the conversion to ONNX.
+    allocation = (1 - ascending) * ops.cumprod(before, axis=1)
     # Back to where they came from, at less cost than by a second sort.
     allocation = ops.scatter(
         ops.expand_dims(places, -1),

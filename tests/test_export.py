@@ -118,3 +118,24 @@ def test_an_exported_model_answers_as_the_model(make, tmp_path):
         np.testing.assert_allclose(
             served[name], expected, atol=1e-6, rtol=0, err_msg=name
         )
+
+
+@pytest.mark.slow
+def test_a_model_converted_to_onnx_answers_as_the_model(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    layer = keras_dnc.DNC(4, **SIZES, num_writes=2, return_sequences=True)
+    model = model_of(layer, mask_value=0.0)
+    inputs = np.random.default_rng(0).normal(size=(3, 7, 3)).astype("float32")
+    inputs[0, 5:] = 0
+    expected = model(inputs)
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (name,) = (part.name for part in session.get_inputs())
+    (actual,) = session.run(None, {name: inputs})
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    # Another batch size and length.
+    (actual,) = session.run(None, {name: inputs[:1, :4]})
+    np.testing.assert_allclose(
+        actual, model(inputs[:1, :4]), rtol=1e-5, atol=1e-6
+    )
