@@ -1,6 +1,7 @@
 """Differentiable Neural Computers for Keras 3."""
 
 from keras_dnc import addressing, bayesian, memory
+from keras_dnc.buckets import pad_to_buckets
 from keras_dnc.cell import DNCCell
 from keras_dnc.interface import Interface, InterfaceVector
 from keras_dnc.layers import (
@@ -29,4 +30,5 @@ __all__ = [
     "addressing",
     "bayesian",
     "memory",
+    "pad_to_buckets",
 ]

@@ -1,0 +1,150 @@
+"""Batches of a few lengths: what is in them, and how often they compile."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_dnc
+
+LENGTHS = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 8, 7]
+
+
+def dataset(lengths=LENGTHS, targets=lambda sequence: -sequence):
+    """Sequence `i` is `i + 1` at each step, in two features."""
+
+    def pairs():
+        for number, length in enumerate(lengths, 1):
+            sequence = np.full((length, 2), number, "float32")
+            yield sequence, targets(sequence)
+
+    one = targets(np.zeros((1, 2), "float32"))
+    shape = (None, *one.shape[1:]) if one.shape else ()
+    return tf.data.Dataset.from_generator(
+        pairs,
+        output_signature=(
+            tf.TensorSpec((None, 2), tf.float32),
+            tf.TensorSpec(shape, one.dtype),
+        ),
+    )
+
+
+def test_each_sequence_is_padded_to_the_least_length_that_holds_it():
+    seen = {}
+    batches = keras_dnc.pad_to_buckets(
+        dataset(), [2, 5, 9], 2, padding_value=-7
+    )
+    for inputs, targets, weights in batches:
+        assert inputs.shape[0] <= 2
+        for x, y, weight in zip(inputs, targets, weights, strict=True):
+            number = int(x[0, 0])
+            length = LENGTHS[number - 1]
+            padding = len(x) - length
+            assert number not in seen
+            seen[number] = len(x)
+            np.testing.assert_array_equal(
+                x[:length], np.full((length, 2), number)
+            )
+            np.testing.assert_array_equal(x[length:], np.full((padding, 2), -7))
+            np.testing.assert_array_equal(y[:length], -x[:length])
+            np.testing.assert_array_equal(y[length:], np.zeros((padding, 2)))
+            np.testing.assert_array_equal(weight, [1] * length + [0] * padding)
+    least = [min(n for n in (2, 5, 9) if n >= length) for length in LENGTHS]
+    assert [seen[number] for number in sorted(seen)] == least
+
+
+def test_a_sequence_may_have_one_target():
+    pairs = dataset(targets=lambda sequence: np.int32(sequence[0, 0]))
+    numbers = []
+    for inputs, targets in keras_dnc.pad_to_buckets(
+        pairs, [8], 5, targets_per_step=False
+    ):
+        assert inputs.shape[1:] == (8, 2)
+        np.testing.assert_array_equal(inputs[:, 0, 0], targets)
+        numbers.extend(targets.numpy())
+    assert sorted(numbers) == list(range(1, len(LENGTHS) + 1))
+
+
+def test_batches_that_are_not_full_can_be_left_out():
+    batches = keras_dnc.pad_to_buckets(
+        dataset(), [4, 8], 4, drop_remainder=True
+    )
+    shapes = [tuple(inputs.shape) for inputs, *_ in batches]
+    assert sorted(shapes) == [(4, 4, 2), (4, 8, 2)]
+
+
+def test_padding_does_not_change_the_loss():
+    layer = keras_dnc.DNC(
+        2, 5, memory_size=4, word_size=3, num_reads=1, return_sequences=True
+    )
+    model = keras.Sequential([keras.Input((None, 2)), layer])
+    model.compile(loss=keras.losses.MeanSquaredError(reduction="sum"))
+    padded = keras_dnc.pad_to_buckets(dataset([3]), [8], 1)
+    actual = model.evaluate(padded, verbose=0)
+    expected = model.evaluate(dataset([3]).batch(1), verbose=0)
+    assert actual == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [[], [3, 2], [3, 3], [0], [2.5]])
+def test_lengths_must_ascend(lengths):
+    with pytest.raises(ValueError, match="`lengths` must"):
+        keras_dnc.pad_to_buckets(dataset(), lengths, 2)
+
+
+def test_a_dataset_of_something_else_is_refused():
+    inputs_alone = dataset().map(lambda inputs, targets: inputs)
+    with pytest.raises(ValueError, match="one of pairs"):
+        keras_dnc.pad_to_buckets(inputs_alone, [8], 2)
+
+
+def test_a_sequence_that_no_bucket_holds_is_an_error():
+    batches = keras_dnc.pad_to_buckets(dataset([3, 9]), [2, 8], 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="longer than"):
+        list(batches)
+
+
+def test_targets_of_another_length_are_an_error():
+    batches = keras_dnc.pad_to_buckets(
+        dataset(targets=lambda sequence: sequence[1:]), [8], 2
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="as long as"):
+        list(batches)
+
+
+TRAINING = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+import keras_dnc
+
+rng = np.random.default_rng(0)
+def pairs():
+    for length in rng.integers(1, 13, 60):
+        x = rng.normal(size=(length, 2)).astype("float32")
+        yield x, x
+
+spec = tf.TensorSpec((None, 2), tf.float32)
+data = tf.data.Dataset.from_generator(pairs, output_signature=(spec, spec))
+data = keras_dnc.pad_to_buckets(data, [4, 8, 12], 3, drop_remainder=True)
+layer = keras_dnc.DNC(
+    2, 4, memory_size=4, word_size=3, num_reads=1, return_sequences=True
+)
+model = keras.Sequential([keras.Input((None, 2)), layer])
+model.compile("adam", "mse", jit_compile=True)
+model.fit(data, epochs=2, verbose=0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="compiles by TensorFlow"
+)
+def test_xla_compiles_once_a_bucket(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to={tmp_path}")
+    subprocess.run([sys.executable, "-c", TRAINING], check=True)
+    steps = list(tmp_path.glob("*one_step*.before_optimizations.txt"))
+    assert len(steps) == 3
