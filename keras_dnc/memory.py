@@ -48,7 +48,7 @@ def _plain_erase_and_write(
     return memory * left + added
 
 
-def _gradient(arguments, upstream):
+def _erase_and_write_gradient(arguments, upstream):
     memory, w, e, write_vectors = arguments
     (of_memory,) = upstream
     erased = _erased(w, e)
@@ -73,7 +73,9 @@ def _gradient(arguments, upstream):
     )
 
 
-_erase_and_write = with_gradient(_plain_erase_and_write, _gradient)
+_erase_and_write = with_gradient(
+    _plain_erase_and_write, _erase_and_write_gradient
+)
 
 
 def read(memory, read_weightings):
