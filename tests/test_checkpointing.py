@@ -68,6 +68,10 @@ def results(layer, mask, jit_compile, time=STEPS):
     return [part.numpy() for part in tf.nest.flatten(function(data()))]
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 WAYS = {
     "last": {},
     "sequences": {"return_sequences": True},
@@ -79,17 +83,12 @@ WAYS = {
 # In segments of 4 steps three are left, in those of 11 none; one of 20 would
 # be longer than the sequence.
 @pytest.mark.parametrize(
-    "every",
-    [
-        4,
-        *(
-            pytest.param(every, marks=pytest.mark.slow)
-            for every in (1, 5, STEPS, 20)
-        ),
-    ],
+    "every", [4, *(slow(every) for every in (1, 5, STEPS, 20))]
 )
-@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mask", [slow(None), MASK], ids=["", "masked"])
+@pytest.mark.parametrize(
+    "way", ["sequences", "backwards", slow("last"), slow("zeros")]
+)
 def test_outputs_states_and_gradients_are_the_same(way, mask, every):
     plain = results(made(**WAYS[way]), mask, False)
     few = results(made(checkpoint_every=every, **WAYS[way]), mask, False)
@@ -107,7 +106,7 @@ def test_they_are_the_same_compiled_by_xla(way, mask):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("every", [4, STEPS, 20])
+@pytest.mark.parametrize("every", [4, slow(STEPS), slow(20)])
 def test_the_number_of_steps_need_not_be_known(every):
     layers = made(), made(checkpoint_every=every)
     plain, few = (results(layer, MASK, False, time=None) for layer in layers)
@@ -125,9 +124,8 @@ def test_gradients_are_taken_eagerly():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_stateful_model_trains_the_same(jit_compile):
     losses = []
     for every in (None, 4):
@@ -156,7 +154,7 @@ def test_a_stateful_model_trains_the_same(jit_compile):
     assert len(set(losses[0])) == 4
 
 
-@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
+@pytest.mark.parametrize("estimator", ["flipout", slow("reparameterization")])
 def test_gradients_reach_posteriors_through_the_draw_that_is_held(estimator):
     gradients = []
     for every in (None, 4):
