@@ -80,28 +80,31 @@ WAYS = {
 }
 
 
-# In segments of 4 steps three are left, in those of 11 none; one of 20 would
-# be longer than the sequence.
-@pytest.mark.parametrize(
-    "every", [4, *(slow(every) for every in (1, 5, STEPS, 20))]
-)
 @pytest.mark.parametrize("mask", [slow(None), MASK], ids=["", "masked"])
 @pytest.mark.parametrize(
     "way", ["sequences", "backwards", slow("last"), slow("zeros")]
 )
-def test_outputs_states_and_gradients_are_the_same(way, mask, every):
-    plain = results(made(**WAYS[way]), mask, False)
-    few = results(made(checkpoint_every=every, **WAYS[way]), mask, False)
-    for one, other in zip(few, plain, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+def test_outputs_states_and_gradients_are_the_same(way, mask):
+    check_same(WAYS[way], mask, jit_compile=False)
+
+
+# In segments of 4 steps three are left, in those of 11 none; one of 20 would
+# be longer than the sequence.
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 5, STEPS, 20])
+def test_they_are_the_same_for_segments_of_any_length(every):
+    check_same(WAYS["sequences"], MASK, jit_compile=False, every=every)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
 @pytest.mark.parametrize("way", WAYS)
-def test_they_are_the_same_compiled_by_xla(way, mask):
-    plain = results(made(**WAYS[way]), mask, True)
-    few = results(made(checkpoint_every=4, **WAYS[way]), mask, True)
+def test_they_are_the_same_compiled_by_xla(way):
+    check_same(WAYS[way], MASK, jit_compile=True)
+
+
+def check_same(way, mask, jit_compile, every=4):
+    plain = results(made(**way), mask, jit_compile)
+    few = results(made(checkpoint_every=every, **way), mask, jit_compile)
     for one, other in zip(few, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 
