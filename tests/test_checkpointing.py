@@ -82,7 +82,7 @@ WAYS = {
 
 @pytest.mark.parametrize("mask", [slow(None), MASK], ids=["", "masked"])
 @pytest.mark.parametrize(
-    "way", ["sequences", "backwards", slow("last"), slow("zeros")]
+    "way", ["sequences", *map(slow, ("backwards", "last", "zeros"))]
 )
 def test_outputs_states_and_gradients_are_the_same(way, mask):
     check_same(WAYS[way], mask, jit_compile=False)
@@ -157,7 +157,8 @@ def test_a_stateful_model_trains_the_same(jit_compile):
     assert len(set(losses[0])) == 4
 
 
-@pytest.mark.parametrize("estimator", ["flipout", slow("reparameterization")])
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
 def test_gradients_reach_posteriors_through_the_draw_that_is_held(estimator):
     gradients = []
     for every in (None, 4):
