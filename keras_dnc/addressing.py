@@ -85,12 +85,17 @@ def _cosine_of_directions(memory, directions):
 
 
 def _cosine_gradient(arguments, upstream):
+    """Returns the gradients, of `G` with respect to the cosines `D`.
+
+    With the lengths `l[n]` of the slots they are
+    `Σ_i G[i, n] (k^i / l[n] − D[i, n] M[n] / l[n]²)` for `M[n]` and
+    `Σ_n G[i, n] M[n] / l[n]` for `k^i`, a key of length one.
+    """
     memory, directions = arguments
     (of_cosine,) = upstream
     inverse = ops.expand_dims(_inverse_lengths(memory), 1)
     of_products = of_cosine * inverse
     products = _times_transposed(directions, memory)
-    # As M[n] grows by a share of itself the products grow, the cosines do not.
     growth = ops.sum(of_products * products, axis=1) * inverse[:, 0] ** 2
     return (
         ops.matmul(_transposed(of_products), directions)

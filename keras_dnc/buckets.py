@@ -43,8 +43,9 @@ def pad_to_buckets(
         of the sequence and 0 at one of padding.
 
     Raises:
-        ValueError: If `lengths` are not ascending positive integers, or the
-            dataset is not one of pairs.
+        ValueError: If `lengths` are not ascending positive integers, the
+            dataset is not one of pairs of tensors with an axis of time, or
+            the inputs' dtype has no `padding_value`.
         tf.errors.InvalidArgumentError: While the dataset is read, if a
             sequence is longer than all `lengths`, or its targets are not as
             long as its inputs.
@@ -67,12 +68,7 @@ def pad_to_buckets(
     lengths = [positive_integer("lengths", length) for length in lengths]
     if not lengths or lengths != sorted(set(lengths)):
         raise ValueError(f"`lengths` must ascend. Received: lengths={lengths}")
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2:
-        raise ValueError(
-            "`dataset` must be one of pairs, of inputs and targets. Received "
-            f"one of: {spec}"
-        )
+    _check_pairs(dataset.element_spec, targets_per_step)
 
     def with_weights(inputs, targets):
         inputs, targets = _dense(inputs), _dense(targets)
@@ -108,12 +104,46 @@ def pad_to_buckets(
         # One more for longer sequences, of which there are none.
         bucket_batch_sizes=[batch_size] * (len(lengths) + 1),
         padding_values=(
-            tf.cast(padding_value, inputs.dtype),
+            _padding(padding_value, inputs.dtype),
             *(tf.zeros((), other.dtype) for other in others),
         ),
         pad_to_bucket_boundary=True,
         drop_remainder=drop_remainder,
     )
+
+
+def _check_pairs(spec, targets_per_step):
+    """Raises ValueError if a dataset's elements are not what is padded."""
+    import tensorflow as tf
+
+    kinds = (tf.TensorSpec, tf.RaggedTensorSpec)
+    is_pair = isinstance(spec, tuple) and len(spec) == 2
+    if not is_pair or not all(isinstance(part, kinds) for part in spec):
+        raise ValueError(
+            "`dataset` must be one of pairs of tensors, inputs and targets. "
+            f"Received one of: {spec}"
+        )
+    for name, part in zip(("inputs", "targets"), spec, strict=True):
+        if part.shape.rank == 0 and (name == "inputs" or targets_per_step):
+            raise ValueError(
+                f"The {name} of `dataset` must have the shape (T, ...). With "
+                "`targets_per_step=False` there may be one target for a "
+                f"sequence. Received {name} of: {part}"
+            )
+
+
+def _padding(value, dtype):
+    """Returns a number as a scalar of a dtype that must have it."""
+    import tensorflow as tf
+
+    if dtype.is_integer and not (
+        dtype.min <= value <= dtype.max and float(value).is_integer()
+    ):
+        raise ValueError(
+            "`padding_value` must be a number of the inputs' dtype "
+            f"{dtype.name}. Received: padding_value={value}"
+        )
+    return tf.cast(value, dtype)
 
 
 def _dense(x):

@@ -49,6 +49,12 @@ def _plain_erase_and_write(
 
 
 def _erase_and_write_gradient(arguments, upstream):
+    """Returns the gradients, of `G` with respect to the new memory.
+
+    With one head they are `G∘(1 − w eᵀ)` for `M`, `G ν − (G∘M) e` for `w`,
+    `−(G∘M)ᵀ w` for `e` and `Gᵀ w` for `ν`. With several, `G∘M` is multiplied
+    by what the other heads leave.
+    """
     memory, w, e, write_vectors = arguments
     (of_memory,) = upstream
     erased = _erased(w, e)

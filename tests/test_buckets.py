@@ -14,7 +14,7 @@ LENGTHS = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 8, 7]
 
 
 def dataset(lengths=LENGTHS, targets=lambda sequence: -sequence):
-    """Sequence `i` is `i + 1` at each step, in two features."""
+    """Sequence number `i` is `i` at each step, in two features."""
 
     def pairs():
         for number, length in enumerate(lengths, 1):
@@ -98,6 +98,26 @@ def test_a_dataset_of_something_else_is_refused():
     inputs_alone = dataset().map(lambda inputs, targets: inputs)
     with pytest.raises(ValueError, match="one of pairs"):
         keras_dnc.pad_to_buckets(inputs_alone, [8], 2)
+
+
+def test_inputs_need_an_axis_of_time_and_so_do_targets_of_steps():
+    scalars = dataset().map(lambda inputs, targets: (inputs[0, 0], targets))
+    with pytest.raises(ValueError, match="inputs of `dataset` must"):
+        keras_dnc.pad_to_buckets(scalars, [8], 2, targets_per_step=False)
+    one_target = dataset(targets=lambda sequence: np.int32(sequence[0, 0]))
+    with pytest.raises(ValueError, match="targets of `dataset` must"):
+        keras_dnc.pad_to_buckets(one_target, [8], 2)
+
+
+@pytest.mark.parametrize("padding_value", [0.5, -1, 256])
+def test_integers_are_padded_with_what_their_dtype_has(padding_value):
+    bytes_ = dataset().map(lambda x, y: (tf.cast(x, tf.uint8), y))
+    for inputs, *_ in keras_dnc.pad_to_buckets(
+        bytes_, [8], 12, padding_value=255
+    ):
+        assert set(inputs[:, -1, 0].numpy()) == {255, 11}
+    with pytest.raises(ValueError, match="number of the inputs' dtype uint8"):
+        keras_dnc.pad_to_buckets(bytes_, [8], 2, padding_value=padding_value)
 
 
 def test_a_sequence_that_no_bucket_holds_is_an_error():

@@ -85,24 +85,27 @@ WAYS = {
     "way", ["sequences", *map(slow, ("backwards", "last", "zeros"))]
 )
 def test_outputs_states_and_gradients_are_the_same(way, mask):
-    check_same(WAYS[way], mask, jit_compile=False)
+    assert_same(WAYS[way], mask, jit_compile=False)
 
 
 # In segments of 4 steps three are left, in those of 11 none; one of 20 would
 # be longer than the sequence.
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 5, STEPS, 20])
-def test_they_are_the_same_for_segments_of_any_length(every):
-    check_same(WAYS["sequences"], MASK, jit_compile=False, every=every)
+@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
+@pytest.mark.parametrize("way", WAYS)
+def test_they_are_the_same_for_segments_of_any_length(way, mask, every):
+    assert_same(WAYS[way], mask, jit_compile=False, every=every)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mask", [None, MASK], ids=["", "masked"])
 @pytest.mark.parametrize("way", WAYS)
-def test_they_are_the_same_compiled_by_xla(way):
-    check_same(WAYS[way], MASK, jit_compile=True)
+def test_they_are_the_same_compiled_by_xla(way, mask):
+    assert_same(WAYS[way], mask, jit_compile=True)
 
 
-def check_same(way, mask, jit_compile, every=4):
+def assert_same(way, mask, jit_compile, every=4):
     plain = results(made(**way), mask, jit_compile)
     few = results(made(checkpoint_every=every, **way), mask, jit_compile)
     for one, other in zip(few, plain, strict=True):

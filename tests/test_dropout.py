@@ -287,7 +287,7 @@ def test_both_directions_of_a_bidirectional_drop():
         assert_differ(dropped, plain)
 
 
-def fit_predict_fit(layer, **compile_arguments):
+def assert_works_after_fit(layer, **compile_arguments):
     """Fits, predicts and fits; then the layer must still work by itself.
 
     A mask that a compiled function drew and left behind would be met by the
@@ -350,7 +350,7 @@ LEAKS = [
 @pytest.mark.parametrize(("wrapper", "kind", "jit_compile"), LEAKS)
 def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
     layer = wrapper(**CONTROLLERS[kind]())
-    fit_predict_fit(layer, jit_compile=jit_compile)
+    assert_works_after_fit(layer, jit_compile=jit_compile)
 
 
 @every_controller

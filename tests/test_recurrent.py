@@ -423,7 +423,7 @@ MODELS = [
 ]
 
 
-def learns(model, **compile_arguments):
+def assert_learns(model, **compile_arguments):
     """Fits a model to one batch; checks that it learns with all its weights."""
     inputs = sequences(batch=4, steps=3)
     targets = 1 + inputs[..., :1]
@@ -457,12 +457,12 @@ def learns(model, **compile_arguments):
     ids=lambda make: make.__name__,
 )
 def test_a_model_learns_run_eagerly(make_model):
-    learns(make_model(), run_eagerly=True)
+    assert_learns(make_model(), run_eagerly=True)
 
 
 @pytest.mark.slow
 def test_a_functional_model_learns_as_compiled_by_default():
-    learns(functional_model())
+    assert_learns(functional_model())
 
 
 @pytest.mark.slow
@@ -473,7 +473,7 @@ def test_a_functional_model_learns_as_compiled_by_default():
     ids=["graph", "jit"],
 )
 def test_every_style_of_model_learns_compiled(make_model, jit_compile):
-    learns(make_model(), jit_compile=jit_compile)
+    assert_learns(make_model(), jit_compile=jit_compile)
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def run(
             )
     if peer:
         check_peer()
-    environment = {"KERAS_BACKEND": backend, **(environment or {})}
+    environment = {**(environment or {}), "KERAS_BACKEND": backend}
     bandwidth = in_own_process(copy_bandwidth, environment=environment)
     print(
         f"{repeats} repetitions on {os.cpu_count()} cores, Keras on {backend}; "
