@@ -7,11 +7,14 @@ from keras_dnc.interface import Interface, InterfaceVector
 from keras_dnc.layers import (
     AllocationAddressing,
     ContentAddressing,
+    ContentReadHead,
     ReadHead,
+    SparseTemporalLinkage,
     TemporalLinkage,
     WriteHead,
 )
 from keras_dnc.recurrent import DNC
+from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.state import DNCState
 
 __version__ = "0.1.0"
@@ -20,11 +23,14 @@ __all__ = [
     "DNC",
     "AllocationAddressing",
     "ContentAddressing",
+    "ContentReadHead",
     "DNCCell",
     "DNCState",
     "Interface",
     "InterfaceVector",
     "ReadHead",
+    "SparseLink",
+    "SparseTemporalLinkage",
     "TemporalLinkage",
     "WriteHead",
     "addressing",

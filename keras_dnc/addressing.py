@@ -107,6 +107,69 @@ def _cosine_gradient(arguments, upstream):
 _cosine = with_gradient(_cosine_of_directions, _cosine_gradient)
 
 
+def masked_cosine_similarity(memory, keys, masks):
+    """Returns `D(k∘m, M[n]∘m)`, the cosine of what a mask leaves of both.
+
+    With masks of ones it is `cosine_similarity`.
+
+    Source: Csordás & Schmidhuber, [Improving differentiable neural computers
+    through memory masking, de-allocation, and link distribution sharpness
+    control](https://arxiv.org/abs/1904.10278), 2019.
+
+    Args:
+        memory: Tensor `M` of shape `(B, N, W)`.
+        keys: Tensor `k` of shape `(B, heads, W)`.
+        masks: Tensor `m` of shape `(B, heads, W)`, each value in [0, 1].
+
+    Returns:
+        Tensor of shape `(B, heads, N)`, each value in [-1, 1].
+    """
+    directions = masks * unit_vectors(masks * keys)
+    return _masked_cosine(memory, directions, ops.square(masks))
+
+
+def _masked_cosine_of_directions(memory, directions, squared_masks):
+    """Returns the cosine by products alone, with `m ∘ (k∘m) / ‖k∘m‖`.
+
+    `M∘m` for each head would be several tensors of the memory's size.
+    """
+    products = _times_transposed(directions, memory)
+    return products * _masked_inverse_lengths(memory, squared_masks)
+
+
+def _masked_inverse_lengths(memory, squared_masks):
+    """Returns `1 / √(Σ (M∘m)² + 1e-6)` of each slot, `(B, heads, N)`."""
+    squares = _times_transposed(squared_masks, ops.square(memory))
+    return ops.rsqrt(squares + EPSILON)
+
+
+def _masked_cosine_gradient(arguments, upstream):
+    """Returns the gradients, of `G` with respect to the cosines `D`.
+
+    With the directions `d`, the products `P = d·M[n]` and the lengths `l` of
+    the masked slots, `D = P / l`. Let `A = G / l` and `C = −G P / (2 l³)`,
+    the gradients for `P` and for `l²`. They are `Σ_i (A d + 2 C m² ∘ M)` for
+    `M`, `A M` for `d` and `C M²` for `m²`.
+    """
+    memory, directions, squared_masks = arguments
+    (of_cosine,) = upstream
+    inverse = _masked_inverse_lengths(memory, squared_masks)
+    products = _times_transposed(directions, memory)
+    of_products = of_cosine * inverse
+    of_squares = -0.5 * of_products * products * inverse**2
+    return (
+        ops.matmul(_transposed(of_products), directions)
+        + 2 * memory * ops.matmul(_transposed(of_squares), squared_masks),
+        ops.matmul(of_products, memory),
+        ops.matmul(of_squares, ops.square(memory)),
+    )
+
+
+_masked_cosine = with_gradient(
+    _masked_cosine_of_directions, _masked_cosine_gradient
+)
+
+
 def content_weighting(
     memory, keys, strengths, similarity: Callable = cosine_similarity
 ):
@@ -499,6 +562,28 @@ def link_and_directional_weightings(
     return _linkage(
         previous_link, previous_precedence, write_weightings, read_weightings
     )
+
+
+def sharpened(weightings, sharpness):
+    """Returns `(d + ε)^s / Σ_n (d[n] + ε)^s`, a weighting of sum 1.
+
+    Of a weighting spread over many slots a sharpness above 1 leaves the
+    largest; 1 scales it to the sum 1. `ε` is 1e-6.
+
+    Source: Csordás & Schmidhuber, [Improving differentiable neural computers
+    through memory masking, de-allocation, and link distribution sharpness
+    control](https://arxiv.org/abs/1904.10278), 2019.
+
+    Args:
+        weightings: Tensor `d` of shape `(..., N)`, not negative.
+        sharpness: Tensor `s` of shape `(...)`, each value at least 1.
+
+    Returns:
+        Tensor of the shape of `weightings`.
+    """
+    # A softmax of logarithms, since a power underflows.
+    logarithms = ops.log(weightings + EPSILON)
+    return ops.softmax(ops.expand_dims(sharpness, -1) * logarithms, axis=-1)
 
 
 def read_weighting(backward, content, forward, read_modes):

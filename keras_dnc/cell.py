@@ -4,14 +4,16 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from keras_dnc.dropout import PassesDropoutMasks
-from keras_dnc.initialization import fresh
+from keras_dnc.extensions import Extensions
+from keras_dnc.initialization import fresh, seed_of
 from keras_dnc.interface import Interface, InterfaceVector, interface_size
-from keras_dnc.layers import ReadHead, WriteHead
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.state import DNCState, StateLayout, parts_of
 from keras_dnc.validation import (
+    boolean,
     fraction,
+    fraction_below_one,
     layer,
     positive_integer,
     positive_number,
@@ -60,6 +62,30 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         interface: Layer called as `Interface`, in its place.
         write_head: Layer called as `WriteHead`, in its place.
         read_head: Layer called as `ReadHead`, in its place.
+        masked_keys: Whether each key brings a mask in [0, 1] of the parts of a
+            slot that it is compared with.
+        mask_minimum: The least value of a mask's elements.
+        deallocation: Whether the retention erases what is freed, so that a
+            freed slot is no longer found by its content.
+        sharpness: Whether each read head brings a sharpness of at least 1 for
+            its forward and for its backward weighting, which makes a
+            weighting `d` to `(d + ε)^s / Σ (d + ε)^s`. Nothing is there to
+            sharpen with `content_only`.
+        layer_norm: Whether the interface vector passes through a
+            `keras.layers.LayerNormalization` before it is split.
+        content_only: Whether reading is by content alone. There are then no
+            links, precedence and read modes, in the state neither.
+        sparse_links: Number `K` of links that each slot keeps, so that links
+            take `O(N·K)` instead of `O(N²)`; True for 8. Default: all. With
+            `content_only` there are none.
+        bypass_dropout: Fraction of `h` that is dropped on its way to the
+            output, so that the answer must come from memory.
+        memory_initializer: Initializer of the memory's initial content, of
+            shape `(N, W)`; for an array of your own
+            `keras.initializers.Constant(array)`. In a stateful
+            `keras.layers.RNN`, other than in a `DNC`, `reset_state` sets the
+            memory to zero all the same.
+        learned_memory: Whether the initial content is learned.
         kernel_initializer: Initializer of the kernels of the LSTM controller
             and of the projections to interface and output.
         recurrent_initializer: Initializer of the LSTM controller's recurrent
@@ -75,7 +101,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         bias_constraint: Constraint of each bias.
         dropout: Fraction of the inputs `χ` that the LSTM controller drops.
         recurrent_dropout: Fraction of its state that it drops.
-        seed: Seed of the LSTM controller's dropout.
+        seed: Seed of the LSTM controller's dropout and of `bypass_dropout`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Arguments named after the LSTM controller hold for one made from an
@@ -87,7 +113,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             `state_size`, or in the true shapes of the parts that they hold,
             as `unpack_state` shows them. A state of your own needs links with
             a diagonal of zeros.
-        training: Whether the controller drops units.
+        training: Whether units are dropped.
 
     Returns:
         Tuple of the output `y`, shape `(B, units)`, and the new states, each
@@ -125,6 +151,16 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         interface: keras.layers.Layer | None = None,
         write_head: keras.layers.Layer | None = None,
         read_head: keras.layers.Layer | None = None,
+        masked_keys: bool = False,
+        mask_minimum: float = 0.0,
+        deallocation: bool = False,
+        sharpness: bool = False,
+        layer_norm: bool = False,
+        content_only: bool = False,
+        sparse_links: int | bool | None = None,
+        bypass_dropout: float = 0.0,
+        memory_initializer="zeros",
+        learned_memory: bool = False,
         kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal",
         bias_initializer="zeros",
@@ -166,6 +202,16 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             "recurrent_dropout", recurrent_dropout
         )
         self.seed = seed
+        self.bypass_dropout = fraction_below_one(
+            "bypass_dropout", bypass_dropout
+        )
+        if self.bypass_dropout:
+            self.seed_generator = keras.random.SeedGenerator(
+                seed_of(seed, "bypass_dropout")
+            )
+        self.memory_initializer = initializers.get(memory_initializer)
+        self.learned_memory = boolean("learned_memory", learned_memory)
+        self.initial_memory = None
 
         sublayers = {
             "interface": interface,
@@ -173,6 +219,15 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             "read_head": read_head,
         }
         self._defaults = [k for k, part in sublayers.items() if part is None]
+        self.extensions = Extensions(
+            masked_keys,
+            mask_minimum,
+            deallocation,
+            sharpness,
+            layer_norm,
+            content_only,
+            sparse_links,
+        ).checked(sublayers)
         self._controller_units = None
         if not isinstance(controller, keras.layers.Layer):
             self._controller_units = positive_integer(
@@ -189,20 +244,23 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             interface = self._make_interface()
         self.interface = self._checked_interface(layer("interface", interface))
         if write_head is None:
-            write_head = WriteHead(dtype=self.dtype_policy, name="write_head")
+            write_head = self.extensions.make_write_head(self.dtype_policy)
         self.write_head = layer("write_head", write_head)
         if read_head is None:
-            read_head = ReadHead(dtype=self.dtype_policy, name="read_head")
+            read_head = self.extensions.make_read_head(self.dtype_policy)
         self.read_head = layer("read_head", read_head)
         self.output_projection = self.make_projection(
             self.units, name="output_projection"
+        )
+        link_shape, precedence_shape = self.read_head.state_shapes(
+            self.num_writes, self.memory_size
         )
         self._layout = StateLayout(
             DNCState(
                 memory=(self.memory_size, self.word_size),
                 usage=(self.memory_size,),
-                precedence=(self.num_writes, self.memory_size),
-                link=(self.num_writes, self.memory_size, self.memory_size),
+                precedence=precedence_shape,
+                link=link_shape,
                 write_weightings=(self.num_writes, self.memory_size),
                 read_weightings=(self.num_reads, self.memory_size),
                 reads=(self.num_reads, self.word_size),
@@ -281,27 +339,37 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
                 f"Received: inputs of shape {tuple(input_shape)}"
             )
         self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
+        if self._has_initial_memory:
+            self.initial_memory = self.add_weight(
+                shape=(self.memory_size, self.word_size),
+                initializer=self.memory_initializer,
+                trainable=self.learned_memory,
+                name="initial_memory",
+            )
         batch_size = input_shape[0]
         states = [
             keras.KerasTensor((batch_size, size), dtype=self.compute_dtype)
             for size in self.state_size
         ]
         inputs = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
-        self.step(inputs, self.unpack_state(states))
+        state = self.unpack_state(states)
+        self.hidden_size = self._control(inputs, state)[0].shape[-1]
+        self.step(inputs, state)
         # An outer call in training mode draws masks here that hold no values.
         self.reset_dropout_mask()
         self.reset_recurrent_dropout_mask()
 
     def call(self, inputs, states, training=False):
         """Returns the output and the new states, shaped as the old ones."""
-        outputs, state, _ = self.step(inputs, self.unpack_state(states))
+        state = self.unpack_state(states)
+        outputs, state, _ = self.step(inputs, state, training)
         return outputs, [
             ops.reshape(new, (-1, *old.shape[1:]))
             for new, old in zip(parts_of(state), states, strict=True)
         ]
 
     def step(
-        self, inputs, state: DNCState
+        self, inputs, state: DNCState, training: bool = False
     ) -> tuple[keras.KerasTensor, DNCState, InterfaceVector]:
         """Computes one time step and shows the interface vector.
 
@@ -310,6 +378,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         Args:
             inputs: Step input `x`, shape `(B, X)`.
             state: The `DNCState` of the previous step.
+            training: Whether `h` is dropped on its way to the output, by the
+                masks that a recurrent layer draws before its loop.
 
         Returns:
             Tuple of the output `y`, the new `DNCState` and the parts of the
@@ -332,6 +402,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             write_weightings,
             state.read_weightings,
         )
+        if training:
+            hidden = self.drop_bypass(hidden)
         outputs = self.output_projection(self._with_reads(hidden, reads))
         new_state = DNCState(
             memory,
@@ -386,23 +458,43 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         return self._layout.pack(state)
 
     def get_initial_state(self, batch_size=None) -> list:
-        """Returns flat tensors of zeros, and the controller's initial state.
+        """Returns flat tensors of the initial memory, zeros for what else.
+
+        And of the controller's initial state.
 
         Args:
             batch_size: Number of examples.
+
+        Raises:
+            ValueError: If the initial memory is a weight, and the cell has not
+                been built.
         """
-        zeros = [
+        initial = [
             ops.zeros((batch_size, size), dtype=self.compute_dtype)
             for size in self.state_size
         ]
+        if self._has_initial_memory:
+            if self.initial_memory is None:
+                raise ValueError(
+                    "A cell with an initial memory must have been built before "
+                    "it knows its initial state: call `cell.build((None, X))`"
+                )
+            # The memory is the first part of the state.
+            memory = ops.cast(self.initial_memory, self.compute_dtype)
+            initial[0] = initial[0] + ops.reshape(memory, (1, -1))
         if not hasattr(self.controller, "get_initial_state"):
-            return zeros
+            return initial
         controller_states = keras.tree.flatten(
             self.controller.get_initial_state(batch_size=batch_size)
         )
-        return zeros[: -len(controller_states)] + [
+        return initial[: -len(controller_states)] + [
             ops.cast(part, self.compute_dtype) for part in controller_states
         ]
+
+    @property
+    def _has_initial_memory(self):
+        is_zero = isinstance(self.memory_initializer, initializers.Zeros)
+        return self.learned_memory or not is_zero
 
     @property
     def _is_recurrent(self):
@@ -421,8 +513,12 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         return Interface(
             *sizes,
             projection=self.make_projection(
-                interface_size(*sizes), name="projection"
+                interface_size(*sizes, **self.extensions.parts),
+                name="projection",
             ),
+            normalization=self.extensions.make_normalization(self.dtype_policy),
+            mask_minimum=self.extensions.mask_minimum,
+            **self.extensions.parts,
             dtype=self.dtype_policy,
             name="interface",
         )
@@ -482,6 +578,10 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             "normalization": serialize(self.normalization),
             "clip_value": self.clip_value,
             **sublayers,
+            **self.extensions._asdict(),
+            "bypass_dropout": self.bypass_dropout,
+            "memory_initializer": serialize(self.memory_initializer),
+            "learned_memory": self.learned_memory,
             "kernel_initializer": serialize(self.kernel_initializer),
             "recurrent_initializer": serialize(self.recurrent_initializer),
             "bias_initializer": serialize(self.bias_initializer),

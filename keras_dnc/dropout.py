@@ -1,4 +1,4 @@
-"""Dropout masks of the cells inside a cell."""
+"""Dropout masks of a cell and of the cells inside it."""
 
 import keras
 from keras import ops
@@ -18,15 +18,42 @@ class PassesDropoutMasks(DropoutRNNCell):
     Keras draws the dropout masks of a cell once per sequence, and only of
     cells that it knows. The class with this mixin must have an attribute
     `controller`, any layer, and an attribute `reads_size`, the width that it
-    appends to its inputs before it calls the controller.
+    appends to its inputs before it calls the controller. A mask of its own is
+    for what bypasses the memory: it must have an attribute `bypass_dropout`,
+    the fraction to drop, and, if that is not zero, `hidden_size`, the width of
+    what is dropped, and a `seed_generator`.
     """
+
+    _bypass_mask = None
+
+    def drop_bypass(self, hidden):
+        """Returns `h` as it goes to the output in training.
+
+        Args:
+            hidden: Tensor of shape `(B, H)`.
+        """
+        if not self.bypass_dropout:
+            return hidden
+        if self._bypass_mask is None:
+            self._draw_bypass_mask(hidden)
+        return hidden * self._bypass_mask
+
+    def _draw_bypass_mask(self, like):
+        ones = ops.ones((ops.shape(like)[0], self.hidden_size), like.dtype)
+        self._bypass_mask = keras.random.dropout(
+            ones, self.bypass_dropout, seed=self.seed_generator
+        )
 
     def get_dropout_mask(self, step_input):
         """Draws the controller's masks for inputs like `step_input`.
 
+        And the mask of what bypasses the memory.
+
         Args:
             step_input: Tensor of shape `(B, X)`; its shape alone is used.
         """
+        if self.bypass_dropout and self._bypass_mask is None:
+            self._draw_bypass_mask(ops.cast(step_input, self.compute_dtype))
         width = step_input.shape[-1] + self.reads_size
         for cell in _cells(self.controller):
             if isinstance(cell, DropoutRNNCell):
@@ -45,7 +72,8 @@ class PassesDropoutMasks(DropoutRNNCell):
                 cell.get_recurrent_dropout_mask(_ones(step_input, width, cell))
 
     def reset_dropout_mask(self):
-        """Forgets the controller's masks for its inputs."""
+        """Forgets the masks that `get_dropout_mask` drew."""
+        self._bypass_mask = None
         for cell in _cells(self.controller):
             if isinstance(cell, DropoutRNNCell):
                 cell.reset_dropout_mask()
@@ -57,17 +85,17 @@ class PassesDropoutMasks(DropoutRNNCell):
                 cell.reset_recurrent_dropout_mask()
 
 
-def dropout_masks(controller: keras.layers.Layer) -> list[tuple[object, str]]:
-    """Returns a controller's cells and the names under which masks are there.
+def dropout_masks(cell: PassesDropoutMasks) -> list[tuple[object, str]]:
+    """Returns cells and the names under which they hold masks.
 
     Args:
-        controller: Any layer.
+        cell: A cell with cells inside.
     """
     return [
-        (cell, name)
-        for cell in _cells(controller)
-        for name in ("_dropout_mask", "_recurrent_dropout_mask")
-        if getattr(cell, name, None) is not None
+        (holder, name)
+        for holder in [cell, *_cells(cell.controller)]
+        for name in ("_dropout_mask", "_recurrent_dropout_mask", "_bypass_mask")
+        if getattr(holder, name, None) is not None
     ]
 
 

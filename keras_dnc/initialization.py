@@ -1,5 +1,8 @@
-"""Initializers that more than one weight shares."""
+"""Initializers and seeds that more than one part shares."""
 
+import zlib
+
+import numpy as np
 from keras import initializers
 
 
@@ -16,3 +19,16 @@ def fresh(initializer):
     if isinstance(initializer, initializers.Initializer):
         return initializer.clone()
     return initializer
+
+
+def seed_of(seed: int | None, name: str) -> int | None:
+    """Returns a seed for a part of what a seed is for, another for each name.
+
+    Args:
+        seed: A seed, or None.
+        name: The name of the part.
+    """
+    if seed is None:
+        return None
+    entropy = [seed, zlib.crc32(name.encode())]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)

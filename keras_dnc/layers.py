@@ -8,14 +8,22 @@ The heads take the interface's parts as any sequence in the order of
 `InterfaceVector`: a functional model that Keras reloads passes a list.
 """
 
+import functools
+
 import keras
+from keras import ops
 
 from keras_dnc import addressing
-from keras_dnc.interface import as_interface_vector
+from keras_dnc.interface import as_interface_vector, is_present
 from keras_dnc.memory import erase_and_write, read
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
-from keras_dnc.validation import layer, shapes
+from keras_dnc.sparse_linkage import (
+    SparseLink,
+    sparse_directional_weightings,
+    sparse_link,
+)
+from keras_dnc.validation import boolean, layer, positive_integer, shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -34,6 +42,8 @@ class ContentAddressing(AtLeastFloat32, keras.layers.Layer):
         memory: `M`, shape `(B, N, W)`.
         keys: `k`, shape `(B, heads, W)`.
         strengths: `β ≥ 1`, shape `(B, heads)`.
+        masks: `m` in [0, 1], shape `(B, heads, W)`: the parts of keys and
+            slots that are compared. Default: all.
 
     Returns:
         The weightings, shape `(B, heads, N)`, each of sum 1.
@@ -51,25 +61,30 @@ class ContentAddressing(AtLeastFloat32, keras.layers.Layer):
     array([[[0., 1., 0.]]], dtype=float32)
     """
 
-    def call(self, memory, keys, strengths):
+    def call(self, memory, keys, strengths, masks=None):
         """Returns the content weightings."""
         shapes(
             memory=(memory, "BNW"),
             keys=(keys, "BHW"),
             strengths=(strengths, "BH"),
         )
-        return addressing.content_weighting(
-            memory, keys, strengths, self.similarity
-        )
+        similarity = self.similarity
+        if masks is not None:
+            shapes(keys=(keys, "BHW"), masks=(masks, "BHW"))
+            similarity = functools.partial(similarity, masks=masks)
+        return addressing.content_weighting(memory, keys, strengths, similarity)
 
-    def similarity(self, memory, keys):
+    def similarity(self, memory, keys, masks=None):
         """Returns `D(k, M[n])`, here the cosine, of shape `(B, heads, N)`.
 
         Args:
             memory: `M`, shape `(B, N, W)`.
             keys: `k`, shape `(B, heads, W)`.
+            masks: `m`, shape `(B, heads, W)`, passed if there are any.
         """
-        return addressing.cosine_similarity(memory, keys)
+        if masks is None:
+            return addressing.cosine_similarity(memory, keys)
+        return addressing.masked_cosine_similarity(memory, keys, masks)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -145,6 +160,16 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
     array([[[[0., 1.]]]], dtype=float32)
     """
 
+    def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
+        """Returns the shapes of links and precedence for one example.
+
+        Args:
+            num_writes: Number `V` of write heads.
+            memory_size: Number `N` of slots.
+        """
+        V, N = num_writes, memory_size
+        return (V, N, N), (V, N)
+
     def call(self, link, precedence, write_weightings, read_weightings):
         """Returns links, precedence, forward and backward weightings."""
         shapes(
@@ -161,17 +186,112 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
+class SparseTemporalLinkage(AtLeastFloat32, keras.layers.Layer):
+    """A `TemporalLinkage` that keeps a few links of each slot.
+
+    Cost and state are `O(N·K)` instead of `O(N²)`; with `K = N` the weightings
+    are those of a `TemporalLinkage`. `keras_dnc.sparse_linkage` has the
+    formulas.
+
+    Source: Graves et al. (2016), Methods, *Sparse link matrix*.
+
+    Args:
+        num_links: Number `K` of links that each slot keeps, of elements of
+            `w` and of `p` that count; at most `N`.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+
+    Call arguments:
+        link: `L` of the previous step, a `SparseLink` of two tensors of shape
+            `(B, V, N, K)`; zeros for none.
+        precedence: `p` of the previous step, shape `(B, V, N)`.
+        write_weightings: `w^w` of this step, shape `(B, V, N)`.
+        read_weightings: `w^r` of the previous step, shape `(B, R, N)`.
+
+    Returns:
+        Tuple `(link, precedence, forward, backward)`: `L` and `p` of this
+        step, and the directional weightings, both of shape `(B, V, R, N)`.
+
+    Raises:
+        ValueError: If `num_links` is not a positive integer.
+
+    Example: slot 1 is written after slot 0; forward from 0 is 1.
+
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_dnc
+    >>> none, precedence = np.zeros((1, 1, 3, 1)), np.array([[[1.0, 0, 0]]])
+    >>> write, read = np.array([[[0.0, 1, 0]]]), np.array([[[1.0, 0, 0]]])
+    >>> linkage = keras_dnc.SparseTemporalLinkage(num_links=1)
+    >>> _, _, forward, _ = linkage((none, none), precedence, write, read)
+    >>> keras.ops.convert_to_numpy(forward)
+    array([[[[0., 1., 0.]]]], dtype=float32)
+    """
+
+    def __init__(self, num_links: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        self.num_links = positive_integer("num_links", num_links)
+
+    def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
+        """Returns the shapes of links and precedence for one example.
+
+        Args:
+            num_writes: Number `V` of write heads.
+            memory_size: Number `N` of slots.
+
+        Raises:
+            ValueError: If there are fewer slots than links of each.
+        """
+        V, N, K = num_writes, memory_size, self.num_links
+        if K > N:
+            raise ValueError(
+                f"`num_links` must be at most the number of slots, {N}. "
+                f"Received: num_links={K}"
+            )
+        return SparseLink((V, N, K), (V, N, K)), (V, N)
+
+    def call(self, link, precedence, write_weightings, read_weightings):
+        """Returns links, precedence, forward and backward weightings."""
+        link = SparseLink(*link)
+        shapes(
+            link_values=(link.values, "BVNK"),
+            link_columns=(link.columns, "BVNK"),
+            precedence=(precedence, "BVN"),
+            write_weightings=(write_weightings, "BVN"),
+            read_weightings=(read_weightings, "BRN"),
+        )
+        if link.values.shape[-1] != self.num_links:
+            raise ValueError(
+                "`link` must have the shape (B, V, N, K) with "
+                f"K={self.num_links}. Received: shape {link.values.shape}"
+            )
+        link = sparse_link(link, precedence, write_weightings)
+        forward, backward = sparse_directional_weightings(link, read_weightings)
+        precedence = addressing.precedence(precedence, write_weightings)
+        return link, precedence, forward, backward
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "num_links": self.num_links}
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
 class WriteHead(AtLeastFloat32, keras.layers.Layer):
     """Frees what was read, finds where to write, and writes.
 
     Source: Graves et al. (2016), Methods, *Memory addressing* and *Memory:
-    reading and writing*.
+    reading and writing*; de-allocation: Csordás & Schmidhuber, [Improving
+    differentiable neural computers through memory masking, de-allocation, and
+    link distribution sharpness control](https://arxiv.org/abs/1904.10278),
+    2019.
 
     Args:
         content_addressing: Layer called as `ContentAddressing`; the default
             is one.
         allocation_addressing: Layer called as `AllocationAddressing`; the
             default is one.
+        deallocation: Whether the memory is multiplied by the retention `ψ`
+            when it is erased, so that a freed slot is empty and no longer
+            found by its content.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
@@ -204,6 +324,7 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
         self,
         content_addressing: keras.layers.Layer | None = None,
         allocation_addressing: keras.layers.Layer | None = None,
+        deallocation: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -221,6 +342,7 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
         self.allocation_addressing = layer(
             "allocation_addressing", allocation_addressing
         )
+        self.deallocation = boolean("deallocation", deallocation)
 
     def call(self, interface, memory, usage, write_weightings, read_weightings):
         """Returns memory, usage and write weightings of this step."""
@@ -240,12 +362,12 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
             self.allocation_addressing(
                 usage, interface.allocation_gates, interface.write_gates
             ),
-            self.content_addressing(
-                memory, interface.write_keys, interface.write_strengths
-            ),
+            self.content_addressing(memory, *interface.write_query),
             interface.allocation_gates,
             interface.write_gates,
         )
+        if self.deallocation:
+            memory = ops.expand_dims(retention, -1) * memory
         memory = erase_and_write(
             memory,
             write_weightings,
@@ -261,6 +383,7 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
             **super().get_config(),
             "content_addressing": serialize(self.content_addressing),
             "allocation_addressing": serialize(self.allocation_addressing),
+            "deallocation": self.deallocation,
         }
 
     @classmethod
@@ -273,6 +396,9 @@ class WriteHead(AtLeastFloat32, keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="keras_dnc")
 class ReadHead(AtLeastFloat32, keras.layers.Layer):
     """Finds where to read, by content and along the order of writing.
+
+    If the interface has a sharpness for the directional weightings, they are
+    `keras_dnc.addressing.sharpened`.
 
     Source: Graves et al. (2016), Methods, *Read weighting* and *Temporal
     memory linkage*.
@@ -332,6 +458,15 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
         )
         self.temporal_linkage = layer("temporal_linkage", temporal_linkage)
 
+    def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
+        """Returns the shapes of links and precedence for one example.
+
+        Args:
+            num_writes: Number `V` of write heads.
+            memory_size: Number `N` of slots.
+        """
+        return self.temporal_linkage.state_shapes(num_writes, memory_size)
+
     def call(
         self,
         interface,
@@ -343,12 +478,21 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
     ):
         """Returns reads, read weightings, links and precedence."""
         interface = as_interface_vector(interface)
+        if not is_present(interface.read_modes):
+            raise ValueError(
+                "`interface` must have read modes: one that reads by content "
+                "alone goes with a `ContentReadHead`. Received: "
+                f"read_modes={interface.read_modes}"
+            )
         link, precedence, forward, backward = self.temporal_linkage(
             link, precedence, write_weightings, read_weightings
         )
-        content = self.content_addressing(
-            memory, interface.read_keys, interface.read_strengths
-        )
+        if is_present(interface.forward_sharpness):
+            forward = addressing.sharpened(forward, interface.forward_sharpness)
+            backward = addressing.sharpened(
+                backward, interface.backward_sharpness
+            )
+        content = self.content_addressing(memory, *interface.read_query)
         read_weightings = addressing.read_weighting(
             backward, content, forward, interface.read_modes
         )
@@ -372,4 +516,95 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
     def from_config(cls, config, custom_objects=None):
         """Makes a read head from what `get_config` returned."""
         layers = ["content_addressing", "temporal_linkage"]
+        return cls(**deserialize_layers(config, layers, custom_objects))
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
+class ContentReadHead(AtLeastFloat32, keras.layers.Layer):
+    """Finds where to read by content alone, in the place of a `ReadHead`.
+
+    There are no links, no precedence and no read modes; a state has neither.
+
+    Source: the *content-based memory unit* of Franke et al., [Robust and
+    scalable differentiable neural computer for question answering](
+    https://arxiv.org/abs/1807.02658), 2018.
+
+    Args:
+        content_addressing: Layer called as `ContentAddressing`; the default
+            is one.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+
+    Call arguments:
+        interface: An `InterfaceVector`, of an `Interface` with
+            `content_only=True`.
+        memory: `M` of this step, shape `(B, N, W)`.
+        link: The empty tuple, as everything below: what a `ReadHead` takes
+            besides is not looked at.
+        precedence: See above.
+        write_weightings: See above.
+        read_weightings: See above.
+
+    Returns:
+        Tuple `(reads, read_weightings, link, precedence)` of this step: the
+        reads have the shape `(B, R, W)`, the weightings `(B, R, N)`, and the
+        last two are the empty tuple.
+
+    Example:
+    >>> import numpy as np
+    >>> import keras_dnc
+    >>> interface = keras_dnc.Interface(8, num_reads=2, content_only=True)
+    >>> reads, read_weightings, _, _ = keras_dnc.ContentReadHead()(
+    ...     interface(np.zeros((3, 16))), memory=np.zeros((3, 5, 8))
+    ... )
+    >>> reads.shape
+    TensorShape([3, 2, 8])
+    """
+
+    def __init__(
+        self, content_addressing: keras.layers.Layer | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if content_addressing is None:
+            content_addressing = ContentAddressing(
+                dtype=self.dtype_policy, name="content_addressing"
+            )
+        self.content_addressing = layer(
+            "content_addressing", content_addressing
+        )
+
+    def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
+        """Returns the empty shapes of links and precedence.
+
+        Args:
+            num_writes: Number `V` of write heads.
+            memory_size: Number `N` of slots.
+        """
+        return (), ()
+
+    def call(
+        self,
+        interface,
+        memory,
+        link=(),
+        precedence=(),
+        write_weightings=(),
+        read_weightings=(),
+    ):
+        """Returns reads and read weightings, and two empty tuples."""
+        interface = as_interface_vector(interface)
+        read_weightings = self.content_addressing(memory, *interface.read_query)
+        return read(memory, read_weightings), read_weightings, (), ()
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "content_addressing": serialize(self.content_addressing),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a read head from what `get_config` returned."""
+        layers = ["content_addressing"]
         return cls(**deserialize_layers(config, layers, custom_objects))

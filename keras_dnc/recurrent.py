@@ -31,7 +31,7 @@ class DNC(keras.layers.RNN):
         return_state: Whether to return the final states too.
         go_backwards: Whether to read the sequence from its end.
         stateful: Whether the states at the end of a batch are the initial
-            states of the next; `reset_state` sets them to zero.
+            states of the next; `reset_state` sets them to the initial states.
         unroll: Whether to unroll the loop over time.
         zero_output_for_mask: Whether the output at a masked step is zero, or
             that of the step before.
@@ -49,10 +49,11 @@ class DNC(keras.layers.RNN):
         sequences: Inputs `x`, shape `(B, T, X)`.
         initial_state: List of tensors of shape `(B, size)`, with the widths
             `cell.state_size`; `cell.pack_state` makes it from a `DNCState`.
-            The diagonal of its links must be zero. Default: zeros.
+            The diagonal of its links must be zero. Default: that of
+            `get_initial_state`, zeros but for an initial memory.
         mask: Boolean tensor of shape `(B, T)`; where it is False a step
             changes no state.
-        training: Whether the controller drops units.
+        training: Whether units are dropped.
 
     Returns:
         The outputs, of shape `(B, T, units)` with `return_sequences`, else
@@ -124,6 +125,17 @@ class DNC(keras.layers.RNN):
         self.input_spec = keras.InputSpec(
             ndim=3, axes={-1: sequences_shape[-1]}
         )
+
+    def reset_state(self):
+        """Sets the states of a stateful layer to the initial states."""
+        if self.states is None:
+            return
+        states = keras.tree.flatten(self.states)
+        initial = self.get_initial_state(states[0].shape[0])
+        for state, value in zip(
+            states, keras.tree.flatten(initial), strict=True
+        ):
+            state.assign(value)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Steps through the sequences, as `keras.layers.RNN` does.
@@ -244,7 +256,7 @@ class DNC(keras.layers.RNN):
 
         What is drawn before the loop for all its steps, and forgotten after.
         """
-        return dropout_masks(self.cell.controller)
+        return dropout_masks(self.cell)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops, tree
 
 
@@ -22,6 +23,9 @@ class DNCState(NamedTuple):
         reads: `r`, shape `(B, R, W)`.
         controller_states: The controller's states in its own structure, each
             of shape `(B, size)`; an empty list without recurrence.
+
+    Sparse links are a `SparseLink`, of two tensors. Where reading is by content
+    alone, precedence and link are the empty tuple.
     """
 
     memory: Any
@@ -40,7 +44,7 @@ def parts_of(state: DNCState) -> list:
     Args:
         state: A `DNCState` of tensors.
     """
-    return [*state[:-1], *tree.flatten(state.controller_states)]
+    return tree.flatten(state)
 
 
 class StateLayout:
@@ -51,20 +55,25 @@ class StateLayout:
 
     Args:
         shapes: A `DNCState` of the shape of each part for one example, without
-            the batch; `controller_states` holds the controller's `state_size`.
+            the batch, or of named tuples of such shapes; `()` for a part that
+            is not there. `controller_states` holds the controller's
+            `state_size`.
     """
 
     def __init__(self, shapes: DNCState):
-        self.shapes = shapes._replace(
-            controller_states=tree.flatten(shapes.controller_states)
+        *memory, controller_sizes = shapes
+        self._specs = DNCState(
+            *map(_specs, memory),
+            tree.map_structure(
+                lambda size: keras.KerasTensor((None, size)),
+                _plain(controller_sizes),
+            ),
         )
-        self.controller_structure = _plain(shapes.controller_states)
 
     @property
     def sizes(self) -> list[int]:
         """The width of each flat tensor."""
-        *memory, controller = self.shapes
-        return [math.prod(shape) for shape in memory] + controller
+        return [math.prod(spec.shape[1:]) for spec in tree.flatten(self._specs)]
 
     def pack(self, state: DNCState) -> list:
         """Returns the flat tensors of a state.
@@ -101,15 +110,22 @@ class StateLayout:
                 f"(B, size), of the sizes {self.sizes}. Received "
                 f"{len(states)} tensors, of the shapes {received}"
             )
-        *shapes, _ = self.shapes
-        memory, controller = states[: len(shapes)], states[len(shapes) :]
-        return DNCState(
-            *(
-                ops.reshape(part, (-1, *shape))
-                for part, shape in zip(memory, shapes, strict=True)
-            ),
-            tree.pack_sequence_as(self.controller_structure, controller),
+        return tree.pack_sequence_as(
+            self._specs,
+            [
+                ops.reshape(part, (-1, *spec.shape[1:]))
+                for part, spec in zip(
+                    states, tree.flatten(self._specs), strict=True
+                )
+            ],
         )
+
+
+def _specs(shapes):
+    """Returns symbolic tensors in place of shapes in nested named tuples."""
+    if hasattr(shapes, "_fields"):
+        return type(shapes)(*map(_specs, shapes))
+    return shapes and keras.KerasTensor((None, *shapes))
 
 
 def _plain(structure):

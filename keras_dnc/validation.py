@@ -138,6 +138,24 @@ def fraction(name: str, value) -> float:
     return float(value)
 
 
+def fraction_below_one(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+
+    Raises:
+        ValueError: If `value` is not a number in [0, 1).
+    """
+    if fraction(name, value) == 1:
+        raise ValueError(
+            f"`{name}` must be a number from 0 to below 1. Received: "
+            f"{name}={value!r}"
+        )
+    return float(value)
+
+
 def layer(name: str, value) -> keras.layers.Layer:
     """Returns `value`, a layer.
 

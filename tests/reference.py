@@ -168,6 +168,33 @@ def read_weighting(b, c, f, pi):
     return w
 
 
+# Extensions of the paper
+
+
+def masked_cosine(k, m, mask):
+    """D(k∘m, M[n]∘m), both normalised after masking."""
+    W = range(len(k))
+    return cosine([k[i] * mask[i] for i in W], [m[i] * mask[i] for i in W])
+
+
+def sharpened(d, s):
+    """(d + ε)^s / Σ (d + ε)^s."""
+    powers = [(d_n + EPSILON) ** s for d_n in d]
+    return np.array([power / sum(powers) for power in powers])
+
+
+def largest(x, K):
+    """x with all but its K largest elements set to zero."""
+    kept = sorted(range(len(x)), key=lambda n: (-x[n], n))[:K]
+    return np.array([x[n] if n in kept else 0.0 for n in range(len(x))])
+
+
+def sparse_link(L, p, w, K):
+    """`link` of the K largest of w and p, each row cut to its K largest."""
+    new = link(L, largest(p, K), largest(w, K))
+    return np.array([largest(row, K) for row in new])
+
+
 # Memory
 
 
@@ -205,13 +232,35 @@ class Interface(NamedTuple):
     g_a: Any
     g_w: Any
     pi: Any
+    m_r: Any = ()
+    m_w: Any = ()
+    s_b: Any = ()
+    s_f: Any = ()
 
 
-def interface_size(W, R, V):
-    return R * W + 3 * V * W + 2 * R + 3 * V + R * (1 + 2 * V)
+def interface_size(
+    W, R, V, masked_keys=False, sharpness=False, content_only=False
+):
+    size = R * W + 3 * V * W + 2 * R + 3 * V
+    if not content_only:
+        size += R * (1 + 2 * V)
+    if masked_keys:
+        size += (R + V) * W
+    if sharpness and not content_only:
+        size += 2 * R * V
+    return size
 
 
-def interface(xi, W, R, V):
+def interface(
+    xi,
+    W,
+    R,
+    V,
+    masked_keys=False,
+    mask_minimum=0.0,
+    sharpness=False,
+    content_only=False,
+):
     """The parts of the interface vector, each in its range."""
     xi = list(xi)
 
@@ -228,9 +277,20 @@ def interface(xi, W, R, V):
     f = sigmoids(take(R))
     g_a = sigmoids(take(V))
     g_w = sigmoids(take(V))
-    pi = np.array([softmax(modes) for modes in take(R, 1 + 2 * V)])
+    pi = m_r = m_w = s_b = s_f = ()
+    if not content_only:
+        pi = np.array([softmax(modes) for modes in take(R, 1 + 2 * V)])
+    if masked_keys:
+        m_r = mask_minimum + (1 - mask_minimum) * sigmoids(take(R, W))
+        m_w = mask_minimum + (1 - mask_minimum) * sigmoids(take(V, W))
+    if sharpness and not content_only:
+        s_b = np.array([[oneplus(x) for x in row] for row in take(V, R)])
+        s_f = np.array([[oneplus(x) for x in row] for row in take(V, R)])
     assert not xi
-    return Interface(k_r, beta_r, k_w, beta_w, e, nu, f, g_a, g_w, pi)
+    return Interface(
+        *(k_r, beta_r, k_w, beta_w, e, nu, f, g_a, g_w, pi),
+        *(m_r, m_w, s_b, s_f),
+    )
 
 
 # Networks
@@ -280,27 +340,54 @@ def layer_normalization(h, gamma, beta, epsilon=1e-3):
 # The whole DNC
 
 
-def memory_step(parts, state, similarity=cosine):
-    """Writes and reads once; returns all of the state but the controller's."""
+def memory_step(
+    parts, state, similarity=cosine, deallocation=False, num_links=None
+):
+    """Writes and reads once; returns all of the state but the controller's.
+
+    Without read modes reading is by content alone, and links and precedence
+    stay as they were. With `num_links` the links are sparse.
+    """
     M, u, p, L, w_w, w_r, _, _ = state
     V, R = len(w_w), len(w_r)
+
+    def content(M, k, beta, masks, head):
+        def masked(k, m):
+            return masked_cosine(k, m, masks[head])
+
+        D = masked if len(masks) else similarity
+        return content_weighting(M, k[head], beta[head], D)
 
     psi = retention(parts.f, w_r)
     u = usage(u, w_w, psi)
     a = allocation_weightings(u, parts.g_a, parts.g_w)
     w_w = np.zeros_like(w_w)
     for v in range(V):
-        c = content_weighting(M, parts.k_w[v], parts.beta_w[v], similarity)
+        c = content(M, parts.k_w, parts.beta_w, parts.m_w, v)
         w_w[v] = write_weighting(a[v], c, parts.g_a[v], parts.g_w[v])
+    if deallocation:
+        M = np.array([psi[n] * M[n] for n in range(len(M))])
     M = erase_and_write(M, w_w, parts.e, parts.nu)
 
-    L = np.array([link(L[v], p[v], w_w[v]) for v in range(V)])
-    p = np.array([precedence(p[v], w_w[v]) for v in range(V)])
+    reads_links = len(parts.pi) > 0
+    if reads_links and num_links is None:
+        L = np.array([link(L[v], p[v], w_w[v]) for v in range(V)])
+    elif reads_links:
+        L = [sparse_link(L[v], p[v], w_w[v], num_links) for v in range(V)]
+        L = np.array(L)
+    if reads_links:
+        p = np.array([precedence(p[v], w_w[v]) for v in range(V)])
     new_w_r = np.zeros_like(w_r)
     for i in range(R):
+        c = content(M, parts.k_r, parts.beta_r, parts.m_r, i)
+        if not reads_links:
+            new_w_r[i] = c
+            continue
         b = np.array([backward_weighting(L[v], w_r[i]) for v in range(V)])
         f = np.array([forward_weighting(L[v], w_r[i]) for v in range(V)])
-        c = content_weighting(M, parts.k_r[i], parts.beta_r[i], similarity)
+        if len(parts.s_f):
+            b = np.array([sharpened(b[v], parts.s_b[v, i]) for v in range(V)])
+            f = np.array([sharpened(f[v], parts.s_f[v, i]) for v in range(V)])
         new_w_r[i] = read_weighting(b, c, f, parts.pi[i])
     r = np.array([read(M, new_w_r[i]) for i in range(R)])
     return State(M, u, p, L, w_w, new_w_r, r, [])
@@ -329,12 +416,17 @@ def step(
     normalization=None,
     clip_value=20.0,
     similarity=cosine,
+    interface_normalization=None,
+    of_interface=None,
+    of_memory=None,
 ):
     """One time step of one example; returns (y, state).
 
     `weights` maps names such as "interface/projection/kernel" to arrays;
     `controller` maps (x, states) to (h, states), by default an LSTM step;
-    `normalization` maps h to h.
+    `normalization` maps h to h, `interface_normalization` ξ to ξ;
+    `of_interface` and `of_memory` are more arguments of `interface` and of
+    `memory_step`.
     """
     controller = controller or lstm_controller(weights)
     W, R, V = state.M.shape[1], len(state.w_r), len(state.w_w)
@@ -351,8 +443,10 @@ def step(
         weights["interface/projection/kernel"],
         weights["interface/projection/bias"],
     )
-    parts = interface(xi, W, R, V)
-    state = memory_step(parts, state, similarity)
+    if interface_normalization is not None:
+        xi = interface_normalization(xi)
+    parts = interface(xi, W, R, V, **(of_interface or {}))
+    state = memory_step(parts, state, similarity, **(of_memory or {}))
     y = dense(
         np.concatenate([h, *state.r]),
         weights["output_projection/kernel"],

@@ -23,6 +23,7 @@ from comparison import (
 from keras import ops
 
 import keras_dnc
+from keras_dnc.interface import is_present
 
 X, UNITS, HIDDEN = 4, 3, 5
 
@@ -167,7 +168,11 @@ def test_step_shows_the_interface_that_it_used(rng, dtype):
             weights["interface/projection/bias"],
         )
         expected = reference.interface(xi, sizes.W, sizes.R, sizes.V)
-        for part, expected_part in zip(interface, expected, strict=True):
+        for part, expected_part in zip(
+            filter(is_present, interface),
+            filter(is_present, expected),
+            strict=True,
+        ):
             assert_close(part[b], expected_part, dtype)
 
 

@@ -53,7 +53,7 @@ class Case(NamedTuple):
     dtype: str
 
 
-INTERFACE = list(part_shapes(W, R, V))
+INTERFACE = list(filter(None, part_shapes(W, R, V)))
 STATE = [
     *(N * W, N, V * N, V * N * N, V * N, R * N, R * W),
     *(HIDDEN, HIDDEN),

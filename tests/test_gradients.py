@@ -273,7 +273,7 @@ def strengths(rng, sizes):
 def interface_parts(rng, sizes):
     def oracle(xi):
         parts = reference.interface(xi, sizes.W, sizes.R, sizes.V)
-        return np.concatenate([part.reshape(-1) for part in parts])
+        return np.concatenate([part.reshape(-1) for part in parts[:10]])
 
     layer = keras_dnc.Interface(
         sizes.W,
@@ -284,7 +284,7 @@ def interface_parts(rng, sizes):
     )
 
     def formula(xi):
-        parts = [tf.reshape(part, (sizes.B, -1)) for part in layer(xi)]
+        parts = [tf.reshape(part, (sizes.B, -1)) for part in layer(xi)[:10]]
         return tf.concat(parts, axis=1)
 
     xi = 2 * rng.normal(size=(sizes.B, layer.size))

@@ -4,11 +4,18 @@ import keras
 import numpy as np
 import pytest
 import reference
-from comparison import all_sizes, assert_close, rounded, tensor
+from comparison import (
+    SIZES,
+    all_sizes,
+    assert_close,
+    rounded,
+    tensor,
+    with_sizes,
+)
 from keras import ops
 
 import keras_dnc
-from keras_dnc.interface import interface_size, oneplus
+from keras_dnc.interface import interface_size, is_present, oneplus
 
 
 @pytest.fixture
@@ -16,7 +23,7 @@ def rng():
     return np.random.default_rng(3)
 
 
-def bare_interface(sizes, dtype):
+def bare_interface(sizes, dtype, **extensions):
     """An interface whose input is the interface vector itself."""
     return keras_dnc.Interface(
         sizes.W,
@@ -24,18 +31,23 @@ def bare_interface(sizes, dtype):
         sizes.V,
         projection=keras.layers.Identity(dtype=dtype),
         dtype=dtype,
+        **extensions,
     )
 
 
-def assert_parts_close(actual, vectors, sizes, dtype):
+def assert_parts_close(actual, vectors, sizes, dtype, **extensions):
     """Compares an `InterfaceVector` with the oracle's, part by part."""
     expected = [
-        reference.interface(xi, sizes.W, sizes.R, sizes.V) for xi in vectors
+        reference.interface(xi, sizes.W, sizes.R, sizes.V, **extensions)
+        for xi in vectors
     ]
     for part, expected_part in zip(
         actual, zip(*expected, strict=True), strict=True
     ):
-        assert_close(part, np.array(expected_part), dtype)
+        if is_present(part):
+            assert_close(part, np.array(expected_part), dtype)
+        else:
+            assert set(expected_part) == {()}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +89,31 @@ def test_parts_of_the_vector(rng, sizes, scale, dtype):
     assert_parts_close(actual, vectors, sizes, dtype)
 
 
+EXTENSIONS = [
+    {"masked_keys": True},
+    {"masked_keys": True, "mask_minimum": 0.25},
+    {"sharpness": True},
+    {"content_only": True},
+    {"masked_keys": True, "sharpness": True},
+    {"masked_keys": True, "sharpness": True, "content_only": True},
+]
+
+
+@pytest.mark.parametrize("extensions", EXTENSIONS, ids="-".join)
+@pytest.mark.parametrize("scale", [1, 30], ids=["small", "large"])
+@with_sizes(SIZES[0], SIZES[6])
+def test_parts_of_extensions(rng, sizes, extensions, scale, dtype):
+    interface = bare_interface(sizes, dtype, **extensions)
+    parts = {k: v for k, v in extensions.items() if k != "mask_minimum"}
+    size = reference.interface_size(sizes.W, sizes.R, sizes.V, **parts)
+    assert interface.size == size
+    assert interface_size(sizes.W, sizes.R, sizes.V, **parts) == size
+    vectors = scale * rng.normal(size=(sizes.B, size))
+    vectors = rounded(vectors, dtype)
+    actual = interface(tensor(vectors, dtype))
+    assert_parts_close(actual, vectors, sizes, dtype, **extensions)
+
+
 def test_parts_stand_in_the_paper_s_order():
     # The linear parts of 0, 1, 2 … show which element went where.
     interface = keras_dnc.Interface(word_size=2, num_reads=2, num_writes=1)
@@ -85,6 +122,7 @@ def test_parts_stand_in_the_paper_s_order():
     parts = {
         name: ops.convert_to_numpy(part)[0].tolist()
         for name, part in parts._asdict().items()
+        if is_present(part)
     }
     assert parts == {
         "read_keys": [[0, 1], [2, 3]],

@@ -39,6 +39,7 @@ def random_parts(rng, sizes, dtype):
     vectors = rng.normal(size=(B, reference.interface_size(W, R, V)))
     parts = [rounded(reference.interface(xi, W, R, V), dtype) for xi in vectors]
     batch = [np.array(part) for part in zip(*parts, strict=True)]
+    batch = [part for part in batch if part.size]
     return parts, keras_dnc.InterfaceVector(*tensors(batch, dtype))
 
 

@@ -13,9 +13,9 @@ from keras_dnc.bayesian.distributions import (
 )
 from keras_dnc.bayesian.divergences import AnalyticKL, MonteCarloKL
 from keras_dnc.bayesian.estimators import Reparameterization
-from keras_dnc.bayesian.variational import Variational, seed_of
+from keras_dnc.bayesian.variational import Variational
 from keras_dnc.bayesian.weights import RandomWeight
-from keras_dnc.initialization import fresh
+from keras_dnc.initialization import fresh, seed_of
 from keras_dnc.validation import boolean, positive_integer
 
 register = keras.saving.register_keras_serializable(package="keras_dnc")

@@ -11,10 +11,10 @@ from keras_dnc.bayesian.layers import DenseFlipout, DenseReparameterization
 from keras_dnc.bayesian.variational import (
     function_argument,
     require_tensorflow,
-    seed_of,
 )
 from keras_dnc.bayesian.weights import random_weights
 from keras_dnc.cell import DNCCell
+from keras_dnc.initialization import seed_of
 from keras_dnc.recurrent import DNC
 from keras_dnc.validation import boolean, nonnegative_number
 

@@ -1,6 +1,5 @@
 """What makes a layer of Keras variational."""
 
-import zlib
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from keras_dnc.bayesian.divergences import (
 )
 from keras_dnc.bayesian.estimators import Reparameterization
 from keras_dnc.bayesian.weights import RandomWeight
+from keras_dnc.initialization import seed_of
 from keras_dnc.validation import nonnegative_integer, nonnegative_number
 
 POSTERIORS = {
@@ -336,16 +336,3 @@ def _posterior(value, arguments):
         loc_regularizer=arguments.get("regularizer"),
         loc_constraint=arguments.get("constraint"),
     )
-
-
-def seed_of(seed: int | None, name: str) -> int | None:
-    """Returns a seed for a part of what a seed is for, another for each name.
-
-    Args:
-        seed: A seed, or None.
-        name: The name of the part.
-    """
-    if seed is None:
-        return None
-    entropy = [seed, zlib.crc32(name.encode())]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)

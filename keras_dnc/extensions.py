@@ -1,0 +1,144 @@
+"""The known improvements of the DNC, and what each is made of.
+
+None is a case in the formulas of a cell: each is a part of the interface, or
+another sublayer in the place of the paper's.
+
+Sources: Csordás & Schmidhuber, [Improving differentiable neural computers
+through memory masking, de-allocation, and link distribution sharpness control](
+https://arxiv.org/abs/1904.10278), 2019 (`masked_keys`, `deallocation`,
+`sharpness`); Franke et al., [Robust and scalable differentiable neural computer
+for question answering](https://arxiv.org/abs/1807.02658), 2018 (`layer_norm`,
+`content_only`); Graves et al. (2016), Methods, *Sparse link matrix*
+(`sparse_links`).
+"""
+
+from typing import NamedTuple
+
+import keras
+
+from keras_dnc.layers import (
+    ContentReadHead,
+    ReadHead,
+    SparseTemporalLinkage,
+    WriteHead,
+)
+from keras_dnc.validation import boolean, fraction, positive_integer
+
+NUM_LINKS = 8
+
+# The sublayers that each shapes.
+SUBLAYERS = {
+    "masked_keys": ("interface",),
+    "mask_minimum": ("interface",),
+    "deallocation": ("write_head",),
+    "sharpness": ("interface",),
+    "layer_norm": ("interface",),
+    "content_only": ("interface", "read_head"),
+    "sparse_links": ("read_head",),
+}
+
+
+class Extensions(NamedTuple):
+    """The extensions that a cell is asked for, as arguments of `DNCCell`.
+
+    Attributes:
+        masked_keys: See `DNCCell`.
+        mask_minimum: See `DNCCell`.
+        deallocation: See `DNCCell`.
+        sharpness: See `DNCCell`.
+        layer_norm: See `DNCCell`.
+        content_only: See `DNCCell`.
+        sparse_links: See `DNCCell`.
+    """
+
+    masked_keys: bool
+    mask_minimum: float
+    deallocation: bool
+    sharpness: bool
+    layer_norm: bool
+    content_only: bool
+    sparse_links: int | None
+
+    def checked(self, own: dict[str, keras.layers.Layer | None]):
+        """Returns them, checked.
+
+        Args:
+            own: The sublayers that are the caller's own, or None, by name.
+
+        Raises:
+            ValueError: If one is out of its range, or shapes a sublayer that
+                is the caller's own.
+        """
+        links = self.sparse_links
+        if links is None or isinstance(links, bool):
+            links = NUM_LINKS if links else None
+        else:
+            links = positive_integer(
+                "sparse_links",
+                links,
+                f"a positive integer, or True for {NUM_LINKS}",
+            )
+        extensions = Extensions(
+            boolean("masked_keys", self.masked_keys),
+            fraction("mask_minimum", self.mask_minimum),
+            boolean("deallocation", self.deallocation),
+            boolean("sharpness", self.sharpness),
+            boolean("layer_norm", self.layer_norm),
+            boolean("content_only", self.content_only),
+            links,
+        )
+        for name, value in extensions._asdict().items():
+            for sublayer in SUBLAYERS[name]:
+                if value and own[sublayer] is not None:
+                    raise ValueError(
+                        f"`{name}` shapes the cell's own {sublayer}; build it "
+                        f"into yours instead. Received: {name}={value}, "
+                        f"{sublayer}={own[sublayer]}"
+                    )
+        return extensions
+
+    @property
+    def parts(self) -> dict[str, bool]:
+        """Which parts an interface has, as arguments of `part_shapes`."""
+        return {
+            "masked_keys": self.masked_keys,
+            "sharpness": self.sharpness,
+            "content_only": self.content_only,
+        }
+
+    def make_normalization(self, dtype) -> keras.layers.Layer | None:
+        """Returns the layer through which an interface vector passes, if any.
+
+        Args:
+            dtype: Its dtype policy.
+        """
+        if not self.layer_norm:
+            return None
+        return keras.layers.LayerNormalization(
+            dtype=dtype, name="normalization"
+        )
+
+    def make_write_head(self, dtype) -> keras.layers.Layer:
+        """Returns the head that writes.
+
+        Args:
+            dtype: Its dtype policy.
+        """
+        return WriteHead(
+            deallocation=self.deallocation, dtype=dtype, name="write_head"
+        )
+
+    def make_read_head(self, dtype) -> keras.layers.Layer:
+        """Returns the head that reads.
+
+        Args:
+            dtype: Its dtype policy.
+        """
+        if self.content_only:
+            return ContentReadHead(dtype=dtype, name="read_head")
+        linkage = None
+        if self.sparse_links is not None:
+            linkage = SparseTemporalLinkage(
+                self.sparse_links, dtype=dtype, name="temporal_linkage"
+            )
+        return ReadHead(temporal_linkage=linkage, dtype=dtype, name="read_head")
