@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
+from extensions import LINKED, together
 from helpers import (
     FEATURES,
     SIZES,
@@ -42,6 +43,7 @@ class Case(NamedTuple):
         outputs: The shapes of the outputs, without the batch.
         dtype: Under a half-precision policy, the dtype of the outputs: that
             of the policy, or float32 where memory is addressed.
+        kind: What tells the case from others of the class.
     """
 
     cls: type
@@ -51,13 +53,22 @@ class Case(NamedTuple):
     variables: int
     outputs: list[tuple]
     dtype: str
+    kind: str = ""
+
+    @property
+    def name(self):
+        return f"{self.cls.__name__} {self.kind}".strip()
 
 
 INTERFACE = list(filter(None, part_shapes(W, R, V)))
+EXTENDED = {"masked_keys": True, "sharpness": True}
+EXTENDED_INTERFACE = list(part_shapes(W, R, V, **EXTENDED))
+K = 2
 STATE = [
     *(N * W, N, V * N, V * N * N, V * N, R * N, R * W),
     *(HIDDEN, HIDDEN),
 ]
+CONTENT_STATE = [N * W, N, V * N, R * N, R * W, HIDDEN, HIDDEN]
 
 CASES = [
     Case(
@@ -165,14 +176,169 @@ CASES = [
         dtype="float32",
     ),
 ]
-every_layer = pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: case.cls.__name__
-)
-with_weights = pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if case.trainable],
-    ids=lambda case: case.cls.__name__,
-)
+# With the extensions of the DNC.
+CASES += [
+    Case(
+        keras_dnc.DNC,
+        lambda: {
+            "units": UNITS,
+            "controller": HIDDEN,
+            "num_writes": V,
+            "return_sequences": True,
+            **together(LINKED),
+            **SIZES,
+        },
+        {"sequences": (STEPS, FEATURES)},
+        trainable=10,
+        variables=12,
+        outputs=[(STEPS, UNITS)],
+        dtype="half",
+        kind="extended",
+    ),
+    Case(
+        keras_dnc.DNCCell,
+        lambda: {
+            "units": UNITS,
+            "controller": HIDDEN,
+            "num_writes": V,
+            "masked_keys": True,
+            "content_only": True,
+            "bypass_dropout": 0.5,
+            **SIZES,
+        },
+        {"inputs": (FEATURES,), "states": [(n,) for n in CONTENT_STATE]},
+        trainable=7,
+        variables=9,
+        outputs=[(UNITS,), *((n,) for n in CONTENT_STATE)],
+        dtype="mixed",
+        kind="extended",
+    ),
+    Case(
+        keras_dnc.Interface,
+        lambda: {
+            "word_size": W,
+            "num_reads": R,
+            "num_writes": V,
+            "mask_minimum": 0.1,
+            "normalization": keras.layers.LayerNormalization(),
+            **EXTENDED,
+        },
+        {"hidden": (HIDDEN,)},
+        trainable=4,
+        variables=4,
+        outputs=EXTENDED_INTERFACE,
+        dtype="float32",
+        kind="extended",
+    ),
+    Case(
+        keras_dnc.Interface,
+        lambda: {
+            "word_size": W,
+            "num_reads": R,
+            "num_writes": V,
+            "content_only": True,
+        },
+        {"hidden": (HIDDEN,)},
+        trainable=2,
+        variables=2,
+        outputs=INTERFACE[:-1],
+        dtype="float32",
+        kind="content_only",
+    ),
+    Case(
+        keras_dnc.ContentAddressing,
+        dict,
+        {
+            "memory": (N, W),
+            "keys": (R, W),
+            "strengths": (R,),
+            "masks": (R, W),
+        },
+        trainable=0,
+        variables=0,
+        outputs=[(R, N)],
+        dtype="float32",
+        kind="masked",
+    ),
+    Case(
+        keras_dnc.SparseTemporalLinkage,
+        lambda: {"num_links": K},
+        {
+            "link": [(V, N, K), (V, N, K)],
+            "precedence": (V, N),
+            "write_weightings": (V, N),
+            "read_weightings": (R, N),
+        },
+        trainable=0,
+        variables=0,
+        outputs=[(V, N, K), (V, N, K), (V, N), (V, R, N), (V, R, N)],
+        dtype="float32",
+    ),
+    Case(
+        keras_dnc.WriteHead,
+        lambda: {"deallocation": True},
+        {
+            "interface": EXTENDED_INTERFACE,
+            "memory": (N, W),
+            "usage": (N,),
+            "write_weightings": (V, N),
+            "read_weightings": (R, N),
+        },
+        trainable=0,
+        variables=0,
+        outputs=[(N, W), (N,), (V, N)],
+        dtype="float32",
+        kind="extended",
+    ),
+    Case(
+        keras_dnc.ReadHead,
+        dict,
+        {
+            "interface": EXTENDED_INTERFACE,
+            "memory": (N, W),
+            "link": (V, N, N),
+            "precedence": (V, N),
+            "write_weightings": (V, N),
+            "read_weightings": (R, N),
+        },
+        trainable=0,
+        variables=0,
+        outputs=[(R, W), (R, N), (V, N, N), (V, N)],
+        dtype="float32",
+        kind="extended",
+    ),
+    Case(
+        keras_dnc.ContentReadHead,
+        dict,
+        {"interface": INTERFACE, "memory": (N, W)},
+        trainable=0,
+        variables=0,
+        outputs=[(R, W), (R, N)],
+        dtype="float32",
+    ),
+]
+
+
+def parametrized(cases):
+    """Runs a test for each case; the longest ones are slow tests."""
+    longest = (keras_dnc.DNC, keras_dnc.DNCCell)
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(
+                case,
+                id=case.name,
+                marks=pytest.mark.slow
+                if case.kind and case.cls in longest
+                else (),
+            )
+            for case in cases
+        ],
+    )
+
+
+every_layer = parametrized(CASES)
+with_weights = parametrized([case for case in CASES if case.trainable])
 
 
 def public_classes():
@@ -341,7 +507,11 @@ def test_compute_output_shape_agrees(case):
         pytest.skip("Keras has no shapes of several inputs in one argument")
     (shape,) = case.inputs.values()
     shapes = make(case).compute_output_shape((None, *shape))
-    shapes = list(shapes) if isinstance(shapes[0], tuple) else [shapes]
+    if isinstance(shapes[0], tuple):
+        # Parts that an interface does not have have no shape.
+        shapes = [shape for shape in shapes if shape]
+    else:
+        shapes = [shapes]
     assert shapes == [(None, *output) for output in case.outputs]
 
 
@@ -475,7 +645,7 @@ def test_it_adds_the_losses_of_its_regularizers(case):
     arguments = case.arguments()
     regularizer = keras.regularizers.L2(0.5)
     if case.cls is keras_dnc.Interface:
-        size = sum(int(np.prod(shape)) for shape in INTERFACE)
+        size = make(case).size
         arguments["projection"] = keras.layers.Dense(
             size, kernel_regularizer=regularizer, name="projection"
         )

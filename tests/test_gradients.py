@@ -12,13 +12,13 @@ import reference
 from comparison import (
     Sizes,
     each_example,
-    flat_state,
     randomize,
     with_sizes,
 )
+from extensions import state_tensors
 
 import keras_dnc
-from keras_dnc import addressing, memory
+from keras_dnc import addressing, memory, sparse_linkage
 from keras_dnc.interface import oneplus
 
 if keras.backend.backend() != "tensorflow":
@@ -129,6 +129,33 @@ def cosine_similarity(rng, sizes):
     M = vectors(rng, sizes.B, sizes.N, sizes.W)
     k = vectors(rng, sizes.B, sizes.R, sizes.W)
     return addressing.cosine_similarity, of_examples(oracle), M, k
+
+
+def masked_cosine_similarity(rng, sizes):
+    def oracle(M, k, mask):
+        return np.array(
+            [
+                [reference.masked_cosine(k[i], m, mask[i]) for m in M]
+                for i in range(len(k))
+            ]
+        )
+
+    M = vectors(rng, sizes.B, sizes.N, sizes.W)
+    k = vectors(rng, sizes.B, sizes.R, sizes.W)
+    mask = gates(rng, sizes.B, sizes.R, sizes.W) / 2 + 0.5
+    formula = addressing.masked_cosine_similarity
+    return formula, of_examples(oracle), M, k, mask
+
+
+def sharpened(rng, sizes):
+    def oracle(d, s):
+        return np.array(
+            [reference.sharpened(d[i], s[i]) for i in range(len(s))]
+        )
+
+    d = gates(rng, sizes.B, sizes.R, sizes.N)
+    s = 1 + gates(rng, sizes.B, sizes.R)
+    return addressing.sharpened, of_examples(oracle), d, s
 
 
 def content_weighting(rng, sizes):
@@ -271,9 +298,11 @@ def strengths(rng, sizes):
 
 
 def interface_parts(rng, sizes):
+    extensions = {"masked_keys": True, "mask_minimum": 0.2, "sharpness": True}
+
     def oracle(xi):
-        parts = reference.interface(xi, sizes.W, sizes.R, sizes.V)
-        return np.concatenate([part.reshape(-1) for part in parts[:10]])
+        parts = reference.interface(xi, sizes.W, sizes.R, sizes.V, **extensions)
+        return np.concatenate([part.reshape(-1) for part in parts])
 
     layer = keras_dnc.Interface(
         sizes.W,
@@ -281,10 +310,11 @@ def interface_parts(rng, sizes):
         sizes.V,
         projection=keras.layers.Identity(dtype="float64"),
         dtype="float64",
+        **extensions,
     )
 
     def formula(xi):
-        parts = [tf.reshape(part, (sizes.B, -1)) for part in layer(xi)[:10]]
+        parts = [tf.reshape(part, (sizes.B, -1)) for part in layer(xi)]
         return tf.concat(parts, axis=1)
 
     xi = 2 * rng.normal(size=(sizes.B, layer.size))
@@ -292,6 +322,8 @@ def interface_parts(rng, sizes):
 
 
 FORMULAS = [
+    masked_cosine_similarity,
+    sharpened,
     complement_product,
     unit_vectors,
     cosine_similarity,
@@ -358,10 +390,48 @@ def own_writing_gradient(rng, V):
     return fast, plain, vectors(rng, 2, 9, 5), w, e, vectors(rng, 2, V, 5)
 
 
+def own_masked_cosine_gradient(rng, heads):
+    def plain(M, k, mask):
+        M = addressing.unit_vectors(M[:, None] * mask[:, :, None])
+        k = addressing.unit_vectors(k * mask)
+        return [tf.einsum("bhnw,bhw->bhn", M, k)]
+
+    def fast(M, k, mask):
+        return [addressing.masked_cosine_similarity(M, k, mask)]
+
+    M, k = vectors(rng, 2, 9, 5), vectors(rng, 2, heads, 5)
+    return fast, plain, M, k, gates(rng, 2, heads, 5)
+
+
+def own_sparse_gradient(rng, V):
+    # Each row of links to four of nine slots, some from several rows.
+    columns = np.argsort(rng.uniform(size=(2, V, 9, 9)))[..., :4]
+
+    def plain(values, w_r):
+        L = tf.reduce_sum(
+            values[..., None] * tf.one_hot(columns, 9, dtype=tf.float64), -2
+        )
+        return addressing.directional_weightings(L, w_r)
+
+    def fast(values, w_r):
+        link = keras_dnc.SparseLink(values, tf.constant(columns + 1.0))
+        return sparse_linkage.sparse_directional_weightings(link, w_r)
+
+    w_r = reference.random_weightings(rng, 2, 3, 9)
+    return fast, plain, gates(rng, 2, V, 9, 4), w_r
+
+
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
 @pytest.mark.parametrize("heads", [1, 3])
 @pytest.mark.parametrize(
-    "case", [own_linkage_gradient, own_cosine_gradient, own_writing_gradient]
+    "case",
+    [
+        own_linkage_gradient,
+        own_cosine_gradient,
+        own_masked_cosine_gradient,
+        own_sparse_gradient,
+        own_writing_gradient,
+    ],
 )
 def test_a_gradient_of_its_own_is_that_of_the_plain_formulas(
     rng, case, heads, jit_compile
@@ -462,12 +532,25 @@ def feed_forward():
     return {"controller": dense}, ()
 
 
+def with_extensions():
+    return {
+        "controller": 3,
+        "masked_keys": True,
+        "deallocation": True,
+        "sharpness": True,
+        "layer_norm": True,
+        "sparse_links": 2,
+    }, (3, 3)
+
+
 class SequenceLoss:
     """A random projection of all outputs and of the final state.
 
     Attributes:
         weights: The cell's variables.
         states: The initial states, as variables, so that both are alike.
+        names: The name of the part of the state that each belongs to.
+        link: The initial links, as the cell has them.
     """
 
     def __init__(self, rng, sizes, arguments, controller_sizes):
@@ -486,7 +569,15 @@ class SequenceLoss:
         self.weights = [variable.value for variable in self.cell.weights]
         state = random_state(rng, sizes, controller_sizes)
         self.states = [
-            tf.Variable(part) for part in flat_state(state, "float64")
+            tf.Variable(part)
+            for part in state_tensors(self.cell, state, "float64")
+        ]
+        unpacked = self.cell.unpack_state(self.states)
+        self.link = unpacked.link
+        self.names = [
+            name
+            for name, part in unpacked._asdict().items()
+            for _ in keras.tree.flatten(part)
         ]
         self.x = rng.normal(size=(sizes.B, STEPS, X))
         self.by_output = rng.normal(size=(sizes.B, STEPS, UNITS))
@@ -524,8 +615,9 @@ class SequenceLoss:
         (Sizes(B=1, N=4, W=2, R=2, V=2), lstm),
         (Sizes(B=2, N=3, W=3, R=1, V=1), gru_between_normalization_and_clip),
         (Sizes(B=1, N=3, W=2, R=2, V=3), feed_forward),
+        (Sizes(B=1, N=4, W=3, R=2, V=2), with_extensions),
     ],
-    ids=["LSTM, V=2", "GRU, V=1", "Dense, V=3"],
+    ids=["LSTM, V=2", "GRU, V=1", "Dense, V=3", "extensions, V=2"],
 )
 def test_gradients_of_a_sequence(rng, sizes, make):
     loss = SequenceLoss(rng, sizes, *make())
@@ -537,12 +629,15 @@ def test_gradients_of_a_sequence(rng, sizes, make):
         # An element without influence would not show an error.
         assert np.count_nonzero(expected) > expected.size / 2
         assert_gradient_close(gradient, expected)
-    for i, (part, gradient) in enumerate(
-        zip(loss.states, by_states, strict=True)
+    for name, part, gradient in zip(
+        loss.names, loss.states, by_states, strict=True
     ):
+        if name == "link" and isinstance(loss.link, keras_dnc.SparseLink):
+            # Numbers of columns have no gradient.
+            continue
         gradient = gradient.numpy()
         expected = loss.differences(part)
-        if keras_dnc.DNCState._fields[min(i, 7)] == "link":
+        if name == "link":
             # Links from outside have a diagonal of zeros; what a diagonal
             # would do, and so its gradient, is no part of the contract.
             gradient[:, diagonal(sizes)] = expected[:, diagonal(sizes)] = 0
