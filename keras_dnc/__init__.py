@@ -1,6 +1,7 @@
 """Differentiable Neural Computers for Keras 3."""
 
 from keras_dnc import addressing, bayesian, memory
+from keras_dnc.bidirectional import BidirectionalDNC
 from keras_dnc.buckets import pad_to_buckets
 from keras_dnc.cell import DNCCell
 from keras_dnc.interface import Interface, InterfaceVector
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DNC",
     "AllocationAddressing",
+    "BidirectionalDNC",
     "ContentAddressing",
     "ContentReadHead",
     "DNCCell",

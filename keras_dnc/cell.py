@@ -268,7 +268,9 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             )
         )
 
-    def make_projection(self, units: int, name: str) -> keras.layers.Layer:
+    def make_projection(
+        self, units: int, name: str, use_bias: bool = True
+    ) -> keras.layers.Layer:
         """Returns the layer for one of the cell's two linear maps.
 
         `W_ξ h + b_ξ` and `W_y [h ; r] + b_y` are made here, so that a
@@ -277,9 +279,11 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         Args:
             units: The width of the map's output.
             name: The layer's name.
+            use_bias: Whether it has a bias.
         """
         return keras.layers.Dense(
             units,
+            use_bias=use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
             bias_initializer=fresh(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
@@ -339,7 +343,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
                 f"Received: inputs of shape {tuple(input_shape)}"
             )
         self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
-        if self._has_initial_memory:
+        if self.has_initial_memory:
             self.initial_memory = self.add_weight(
                 shape=(self.memory_size, self.word_size),
                 initializer=self.memory_initializer,
@@ -473,7 +477,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             ops.zeros((batch_size, size), dtype=self.compute_dtype)
             for size in self.state_size
         ]
-        if self._has_initial_memory:
+        if self.has_initial_memory:
             if self.initial_memory is None:
                 raise ValueError(
                     "A cell with an initial memory must have been built before "
@@ -492,7 +496,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         ]
 
     @property
-    def _has_initial_memory(self):
+    def has_initial_memory(self) -> bool:
+        """Whether the initial content of the memory is a weight."""
         is_zero = isinstance(self.memory_initializer, initializers.Zeros)
         return self.learned_memory or not is_zero
 

@@ -118,6 +118,7 @@ class DNC(keras.layers.RNN):
                     f"checkpoint_every={checkpoint_every}, unroll={unroll}"
                 )
         self.checkpoint_every = checkpoint_every
+        self._at_start = None
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Builds the cell, and the states of a stateful layer."""
@@ -125,17 +126,34 @@ class DNC(keras.layers.RNN):
         self.input_spec = keras.InputSpec(
             ndim=3, axes={-1: sequences_shape[-1]}
         )
+        if self.stateful and self.cell.has_initial_memory:
+            self._at_start = _Flag()
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        """Returns the outputs, and the final states if they are wanted."""
+        if self._at_start is None:
+            return super().call(sequences, initial_state, mask, training)
+        if initial_state is None:
+            # What the initial memory is now: it may have been learned, or
+            # loaded, since the states were set to it.
+            initial = self.get_initial_state(ops.shape(sequences)[0])
+            initial_state = [
+                ops.where(self._at_start.variable, start, state)
+                for start, state in zip(initial, self.states, strict=True)
+            ]
+        outputs = super().call(sequences, initial_state, mask, training)
+        self._at_start.variable.assign(False)
+        return outputs
 
     def reset_state(self):
         """Sets the states of a stateful layer to the initial states."""
         if self.states is None:
             return
-        states = keras.tree.flatten(self.states)
-        initial = self.get_initial_state(states[0].shape[0])
-        for state, value in zip(
-            states, keras.tree.flatten(initial), strict=True
-        ):
+        initial = self.get_initial_state(self.states[0].shape[0])
+        for state, value in zip(self.states, initial, strict=True):
             state.assign(value)
+        if self._at_start is not None:
+            self._at_start.variable.assign(True)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Steps through the sequences, as `keras.layers.RNN` does.
@@ -274,6 +292,16 @@ class DNC(keras.layers.RNN):
         return cls(
             **cls.cell_class.deserialize_arguments(config, custom_objects)
         )
+
+
+class _Flag:
+    """A variable that is true, and no weight of the layer that holds it.
+
+    As the states of a stateful layer are none.
+    """
+
+    def __init__(self):
+        self.variable = keras.Variable(True, dtype="bool", trainable=False)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import reference
+from extensions import COMBINATIONS, state_tensors
 from keras import ops
 
 import keras_dnc
@@ -78,16 +80,54 @@ CONTROLLERS = {
 }
 
 
+# Arguments of the cells and layers that are made below.
+TINY = {"units": UNITS, "controller": 5, **SIZES}
+
+
 def make_cell(**arguments):
     """A tiny cell; arguments replace those that make it tiny."""
-    arguments = {"units": UNITS, "controller": 5, **SIZES, **arguments}
-    return keras_dnc.DNCCell(**arguments)
+    return keras_dnc.DNCCell(**{**TINY, **arguments})
 
 
 def make_dnc(**arguments):
     """A tiny layer; arguments replace those that make it tiny."""
-    arguments = {"units": UNITS, "controller": 5, **SIZES, **arguments}
-    return keras_dnc.DNC(**arguments)
+    return keras_dnc.DNC(**{**TINY, **arguments})
+
+
+# The others alone change neither a state nor what is random.
+EXTENDED = {
+    name: arguments
+    for name, arguments in COMBINATIONS.items()
+    if name not in ("masked_keys", "deallocation", "sharpness", "layer_norm")
+}
+
+
+def extended():
+    """A fixture that makes every test of a module run with extensions too.
+
+    With combinations of them, in the slow tests; what is a slow test of
+    itself with all together alone.
+    """
+
+    @pytest.fixture(
+        autouse=True,
+        params=[
+            pytest.param(arguments, id=name, marks=pytest.mark.slow)
+            if arguments
+            else pytest.param(arguments, id=name)
+            for name, arguments in {"plain": {}, **EXTENDED}.items()
+        ],
+    )
+    def extensions(request, monkeypatch):
+        marks = getattr(request.function, "pytestmark", [])
+        is_slow = any(mark.name == "slow" for mark in marks)
+        together = COMBINATIONS["all"], COMBINATIONS["all_with_links"]
+        if is_slow and request.param and request.param not in together:
+            pytest.skip("runs with all extensions together")
+        for name, value in request.param.items():
+            monkeypatch.setitem(TINY, name, value)
+
+    return extensions
 
 
 def sequences(batch=2, steps=4, features=FEATURES, seed=0):
@@ -127,34 +167,20 @@ def random_states(cell, batch=2, seed=2):
     to rounding, and then two right computations may fill them in another
     order, which changes no output but every state.
     """
-    rng = np.random.default_rng(seed)
-    slots, reads, writes = cell.memory_size, cell.num_reads, cell.num_writes
-
-    def weightings(*shape):
-        weights = rng.uniform(size=shape)
-        return 0.9 * weights / weights.sum(-1, keepdims=True)
-
-    link = rng.uniform(size=(batch, writes, slots, slots)) / (2 * slots)
-    state = keras_dnc.DNCState(
-        memory=rng.normal(size=(batch, slots, cell.word_size)),
-        usage=rng.uniform(size=(batch, slots)),
-        precedence=weightings(batch, writes, slots),
-        link=link * (1 - np.eye(slots)),
-        write_weightings=weightings(batch, writes, slots),
-        read_weightings=weightings(batch, reads, slots),
-        reads=rng.normal(size=(batch, reads, cell.word_size)),
-        controller_states=[
-            rng.normal(size=(batch, size)) for size in cell.state_size[7:]
+    shapes = cell.unpack_state(cell.get_initial_state(1))
+    state = reference.random_state(
+        np.random.default_rng(seed),
+        cell.memory_size,
+        cell.word_size,
+        cell.num_reads,
+        cell.num_writes,
+        batch,
+        [
+            part.shape[1]
+            for part in keras.tree.flatten(shapes.controller_states)
         ],
     )
-    tensors = [
-        ops.convert_to_tensor(part, dtype=cell.compute_dtype)
-        for part in keras.tree.flatten(state)
-    ]
-    return [
-        ops.reshape(part, (batch, size))
-        for part, size in zip(tensors, cell.state_size, strict=True)
-    ]
+    return state_tensors(cell, state, cell.compute_dtype)
 
 
 def arrays(structure):

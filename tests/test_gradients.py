@@ -421,7 +421,11 @@ def own_sparse_gradient(rng, V):
     return fast, plain, gates(rng, 2, V, 9, 4), w_r
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["graph", "XLA"],
+)
 @pytest.mark.parametrize("heads", [1, 3])
 @pytest.mark.parametrize(
     "case",

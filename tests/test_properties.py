@@ -14,18 +14,20 @@ from comparison import (
     TANH,
     Sizes,
     assert_close,
+    dense,
     flat_state,
     randomize,
     rounded,
     tensor,
     tensors,
 )
+from extensions import EXTENSIONS, reachable, state_tensors, together
 from hypothesis import strategies as st
 from keras import ops
 
 import keras_dnc
 from keras_dnc import addressing, memory
-from keras_dnc.interface import part_shapes
+from keras_dnc.interface import is_present, part_shapes
 
 # Keras warns of a softmax over a single slot, which is meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax")
@@ -65,9 +67,9 @@ class Situation(NamedTuple):
 
 
 @st.composite
-def situations(draw):
+def situations(draw, of_sizes=SOME_SIZES):
     """Any valid state; each part of the interface random or extreme."""
-    sizes = draw(st.sampled_from(SOME_SIZES))
+    sizes = draw(st.sampled_from(of_sizes))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     B, N, W, R, V = sizes
     state = reference.random_state(rng, N, W, R, V, B)
@@ -833,3 +835,121 @@ def test_half_precision_stays_close_to_float32(policy):
     for name in ("u", "p", "L"):
         error = np.abs(getattr(half, name) - getattr(single, name))
         assert error.max() < T * EPSILONS[policy], name
+
+
+# Extensions
+
+EXTENSIONS_HERE = {
+    name: EXTENSIONS[name]
+    for name in (
+        "masked_keys",
+        "deallocation",
+        "sharpness",
+        "content_only",
+        "sparse_links",
+    )
+}
+EXTENSIONS_HERE["together"] = together(
+    ["masked_keys", "deallocation", "sharpness", "sparse_links"]
+)
+
+
+@functools.cache
+def extended(name, sizes, dtype):
+    """A cell with extensions and its interface of raw logits."""
+    arguments = EXTENSIONS_HERE[name]
+    _, N, W, R, V = sizes
+    cell = keras_dnc.DNCCell(1, 1, N, W, R, V, dtype=dtype, **arguments)
+    parts = {
+        argument: value
+        for argument, value in arguments.items()
+        if argument not in ("deallocation", "sparse_links")
+    }
+    interface = keras_dnc.Interface(
+        W,
+        R,
+        V,
+        projection=keras.layers.Identity(dtype=dtype),
+        dtype=dtype,
+        **parts,
+    )
+
+    def step(logits, flat):
+        state = cell.unpack_state(flat)
+        parts = interface(logits)
+        M, u, w_w = cell.write_head(parts, *written(state))
+        r, w_r, L, p = cell.read_head(
+            parts, M, state.link, state.precedence, w_w, state.read_weightings
+        )
+        new = keras_dnc.DNCState(
+            M, u, p, L, w_w, w_r, r, state.controller_states
+        )
+        return cell.pack_state(new)
+
+    def written(state):
+        return (
+            state.memory,
+            state.usage,
+            state.write_weightings,
+            state.read_weightings,
+        )
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        step = tf.function(step)
+    return cell, interface, step
+
+
+def run_extended(name, situation, dtype):
+    """Yields the state after each step, its links as dense ones."""
+    B, _, W, R, V = situation.sizes
+    cell, interface, step = extended(name, situation.sizes, dtype)
+    state = reachable(situation.state, EXTENSIONS_HERE[name])
+    state = state._replace(controller=[np.zeros((B, 1))] * 2)
+    flat = state_tensors(cell, state, dtype)
+    size = reference.interface_size(W, R, V)
+    # Modes are left out, or there are logits of extensions beside the others.
+    more = np.resize(situation.logits[..., ::-1], (STEPS, B, 2 * size))
+    logits = np.concatenate([situation.logits, more], axis=-1)
+    for of_step in logits[..., : interface.size]:
+        flat = step(tensor(of_step, dtype), flat)
+        state = cell.unpack_state(flat)
+        if isinstance(state.link, keras_dnc.SparseLink):
+            state = state._replace(link=dense(state.link))
+        yield keras_dnc.DNCState(
+            *(
+                as_float64(part) if is_present(part) else part
+                for part in state[:-1]
+            ),
+            [],
+        )
+
+
+@settings
+@hypothesis.given(
+    situation=situations(SOME_SIZES[:2]),
+    name=st.sampled_from([*EXTENSIONS_HERE]),
+)
+def test_what_holds_with_extensions(widest_dtype, situation, name):
+    dtype = widest_dtype
+    for state in run_extended(name, situation, dtype):
+        assert_between(state.usage, 0, 1, dtype)
+        assert_weightings(state.write_weightings, dtype)
+        total = state.read_weightings.sum(axis=-1)
+        if name in ("content_only", "sharpness", "together"):
+            # All that a read weighting is made of sums to 1.
+            assert_between(total, 1, 1, dtype)
+        elif name != "sparse_links":
+            assert_weightings(state.read_weightings, dtype)
+        assert_between(state.read_weightings, 0, np.inf, dtype)
+        assert all(np.isfinite(part).all() for part in state if len(part))
+        if name == "content_only":
+            continue
+        assert_weightings(state.precedence, dtype)
+        assert_between(state.link, 0, 1, dtype)
+        assert_between(state.link.sum(axis=-1), 0, 1, dtype)
+        assert not np.diagonal(state.link, axis1=-2, axis2=-1).any()
+        if name not in ("sparse_links", "together"):
+            columns = state.link.sum(axis=-2) + state.precedence
+            assert_between(columns, 0, 1, dtype)

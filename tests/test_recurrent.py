@@ -13,6 +13,7 @@ from helpers import (
     assert_close,
     assert_differ,
     build,
+    extended,
     make_cell,
     make_dnc,
     random_states,
@@ -24,6 +25,11 @@ from helpers import (
 from keras import ops
 
 LENGTHS = [4, 2, 1]
+
+extensions = extended()
+plain_only = pytest.mark.parametrize(
+    "extensions", [{}], ids=["plain"], indirect=True
+)
 
 
 @pytest.fixture
@@ -317,6 +323,7 @@ def test_unknown_batch_and_time_take_any_size():
 STATE_SIZES = [12, 4, 4, 16, 4, 8, 6, 5, 5]
 
 
+@plain_only
 @pytest.mark.parametrize(
     ("every", "states"), list(itertools.product([False, True], repeat=2))
 )
@@ -332,6 +339,7 @@ def test_output_shapes_are_known_before_the_data(every, states):
     assert [part.shape for part in symbolic] == expected
 
 
+@plain_only
 def test_summary_shows_the_layer_and_counts_its_weights():
     inner = keras.Sequential(
         [keras.Input((None, FEATURES)), make_dnc(name="memory")], name="inner"
@@ -498,6 +506,7 @@ def test_jit_compile_changes_neither_losses_nor_outputs():
     assert_close(results[0], results[1], tolerance=1e-5)
 
 
+@plain_only
 def test_each_time_step_costs_no_weights():
     layer = make_dnc()
     layer.build((None, None, FEATURES))

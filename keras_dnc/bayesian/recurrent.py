@@ -160,14 +160,18 @@ class BayesianDNCCell(DNCCell):
         for layer in variational_layers(self):
             layer.kl_weight = value
 
-    def make_projection(self, units: int, name: str) -> keras.layers.Layer:
+    def make_projection(
+        self, units: int, name: str, use_bias: bool = True
+    ) -> keras.layers.Layer:
         """Returns the variational layer for one of the two linear maps.
 
         Args:
             units: The width of the map's output.
             name: The layer's name.
+            use_bias: Whether it has a bias.
         """
-        return self._variational(super().make_projection(units, name), 0)
+        projection = super().make_projection(units, name, use_bias)
+        return self._variational(projection, 0)
 
     def make_controller(self, units: int) -> keras.layers.Layer:
         """Returns the controller that an integer stands for.
