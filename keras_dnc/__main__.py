@@ -81,6 +81,7 @@ def _bench(options):
         peer=options.peer,
         profile=options.profile,
         arguments=arguments,
+        extensions=options.extensions,
         environment=dict(options.environment),
         out=options.json,
     )
@@ -344,6 +345,14 @@ def _add_bench(commands):
         type=int,
         metavar="K",
         help="measure a DNC with this `checkpoint_every` too",
+    )
+    options.add_argument(
+        "--extensions",
+        nargs="+",
+        choices=benchmark.EXTENSIONS,
+        metavar="NAME",
+        help="measure a DNC with each of these too: "
+        + " ".join(benchmark.EXTENSIONS),
     )
     options.add_argument(
         "--environment",

@@ -33,6 +33,13 @@ def build_model(task: Task, recipe: Recipe) -> keras.Model:
         normalization=keras.layers.LayerNormalization()
         if recipe.normalization
         else None,
+        masked_keys=recipe.masked_keys,
+        deallocation=recipe.deallocation,
+        sharpness=recipe.sharpness,
+        layer_norm=recipe.layer_norm,
+        content_only=recipe.content_only,
+        sparse_links=recipe.sparse_links or None,
+        bypass_dropout=recipe.bypass_dropout,
         return_sequences=True,
         name="dnc",
     )(inputs)

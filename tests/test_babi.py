@@ -272,6 +272,7 @@ def test_a_bad_option_is_named(options, message):
         Babi(**options)
 
 
+@pytest.mark.slow
 def test_the_official_archive_has_the_official_counts(data_folder):
     archive = data_folder / "babi" / "tasks_1-20_v1-2.tar.gz"
     for number in range(1, 21):

@@ -73,7 +73,10 @@ every_model = pytest.mark.parametrize(
 
 
 @every_model
-@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
+@pytest.mark.parametrize(
+    "estimator",
+    ["flipout", pytest.param("reparameterization", marks=pytest.mark.slow)],
+)
 def test_there_and_back_a_model_answers_the_same(make, estimator):
     model = randomize(make())
     expected = model(sequences)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import extensions
 import keras
 import numpy as np
 import pytest
@@ -894,3 +895,36 @@ def test_setting_kl_weight_of_a_bayesian_dnc_reaches_its_parts():
     assert type(layer).from_config(layer.get_config()).kl_weight == 0.25
     with pytest.raises(ValueError, match="`kl_weight`"):
         layer.kl_weight = -1
+
+
+# (f) Extensions of the DNC.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
+@pytest.mark.parametrize("name", ["all", "all_with_links"])
+def test_a_bayesian_dnc_has_the_extensions(name, estimator, tmp_path):
+    layer = make_bayesian_dnc(
+        estimator=estimator,
+        kl_weight=KL_WEIGHT,
+        **extensions.COMBINATIONS[name],
+    )
+    inputs = sequences()
+    model = keras.Sequential([keras.Input((None, FEATURES)), layer])
+    # The divergence of the wider interface, once whatever the steps.
+    divergence = KL_WEIGHT * closed_form_kl(layer)
+    (size,) = layer.cell.interface.projection.bias.shape
+    assert size == layer.cell.interface.size
+    assert_close(sum(float(loss) for loss in layer.losses), divergence, 1e-5)
+    model.compile(keras.optimizers.Adam(0.01), no_loss, jit_compile=True)
+    losses = [model.train_on_batch(inputs, inputs) for _ in range(3)]
+    assert losses[2] < losses[1] < losses[0]
+    assert_close(losses[0], divergence, 1e-5)
+    model.save(tmp_path / "model.keras")
+    other = keras.saving.load_model(
+        tmp_path / "model.keras", compile=False
+    )
+    scale_to_zero(layer)
+    scale_to_zero(other.layers[0])
+    assert_close(other(inputs), model(inputs), 1e-5)
+    assert_differ(model(inputs, training=True), model(inputs), by=1e-5)

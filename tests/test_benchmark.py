@@ -61,7 +61,7 @@ def test_the_table_has_medians_spread_memory_and_ratios(clock, capsys):
         XLA | 20 [10, 60] | 0.2 | 20 | 3.8 | 0.20 | 0.20
     """
     assert [row[:2] for row in table[1:]] == 3 * [["small", "training"]]
-    assert [" | ".join(row[2:]) for row in table[1:]] == [
+    assert [" | ".join(row[2:9]) for row in table[1:]] == [
         row.strip() for row in rows.strip().splitlines()
     ]
 
@@ -69,7 +69,7 @@ def test_the_table_has_medians_spread_memory_and_ratios(clock, capsys):
 def test_without_the_peer_there_are_no_ratios_to_it(clock, capsys):
     _, *rows = run(capsys, "--sizes", "small", "--compilers", "XLA")
     assert [row[1] for row in rows] == ["training", "inference"]
-    assert all(row[-2:] == ["", ""] for row in rows)
+    assert all(row[7:] == ["", "", "", ""] for row in rows)
 
 
 def test_the_peer_has_no_single_step(clock, capsys):
@@ -112,6 +112,48 @@ def test_other_arguments_of_the_layer_are_measured_beside_it(clock, capsys):
     rows = capsys.readouterr().out.splitlines()[2:]
     names = [row.split("|")[2].strip() for row in rows]
     assert names == ["XLA", "XLA, num_writes=2"]
+
+
+def test_extensions_are_measured_in_ratio_to_a_plain_layer(monkeypatch, capsys):
+    def measured(function, *arguments, environment):
+        if function is measuring.copy_bandwidth:
+            return 1e9
+        subject, _, _ = arguments
+        seconds = {"graph": 0.05, "XLA": 0.02}[subject.compiler]
+        if dict(subject.arguments) == {"sharpness": True}:
+            seconds *= 3
+        if dict(subject.arguments) == {"sparse_links": 8}:
+            seconds /= 4
+        return measuring.Measurement(
+            [seconds] * 5, seconds, int(2000 * seconds) * MEGABYTE
+        )
+
+    monkeypatch.setattr(report, "in_own_process", measured)
+    _, *rows = run(
+        capsys,
+        *("--sizes", "small", "--measures", "training"),
+        *("--extensions", "sharpness", "sparse_links"),
+    )
+    shown = {row[2]: row[9:] for row in rows}
+    assert shown == {
+        "graph": ["", ""],
+        "XLA": ["", ""],
+        "graph, sharpness=True": ["3.00", "3.00"],
+        "XLA, sharpness=True": ["3.00", "3.00"],
+        "graph, sparse_links=8": ["0.25", "0.25"],
+        "XLA, sparse_links=8": ["0.25", "0.25"],
+    }
+
+
+@pytest.mark.parametrize("name", subjects.EXTENSIONS)
+def test_each_extension_reaches_the_layer(name):
+    given = subjects.EXTENSIONS[name]
+    subject = Subject("training", "graph", tuple(given.items()))
+    cell = subjects._layer(subject, TINY._replace(memory_size=9)).cell
+    config = cell.get_config()
+    assert {key: config[key] for key in given} == given
+    arguments = {*cell.extensions._fields, "bypass_dropout", "learned_memory"}
+    assert {*subjects.EXTENSIONS, "mask_minimum"} == arguments | {"all"}
 
 
 def test_the_environment_is_of_that_process_alone(monkeypatch):
@@ -161,7 +203,9 @@ def test_a_compiler_must_be_one_of_the_backend(capsys):
     assert "Received: graph" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("compiler", ["graph", "XLA"])
+@pytest.mark.parametrize(
+    "compiler", ["graph", pytest.param("XLA", marks=pytest.mark.slow)]
+)
 def test_a_training_step_trains_on_the_given_sizes(compiler):
     step = subjects.make(Subject("training", compiler), TINY)
     first = float(step())

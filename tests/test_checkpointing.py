@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from extensions import COMBINATIONS
 from helpers import SIZES, randomize
 from keras import ops
 
@@ -82,7 +83,7 @@ WAYS = {
 
 @pytest.mark.parametrize("mask", [slow(None), MASK], ids=["", "masked"])
 @pytest.mark.parametrize(
-    "way", ["sequences", *map(slow, ("backwards", "last", "zeros"))]
+    "way", [*map(slow, ("sequences", "backwards", "last", "zeros"))]
 )
 def test_outputs_states_and_gradients_are_the_same(way, mask):
     assert_same(WAYS[way], mask, jit_compile=False)
@@ -157,6 +158,30 @@ def test_a_stateful_model_trains_the_same(jit_compile):
         losses.append([model.train_on_batch(data(), targets) for _ in range(4)])
         assert np.asarray(layer.states[0]).any()
     np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert len(set(losses[0])) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", ["all", "all_with_links"])
+def test_a_model_with_extensions_trains_the_same(name, jit_compile):
+    losses = []
+    for every in (None, 4):
+        keras.utils.set_random_seed(0)
+        layer = keras_dnc.DNC(
+            UNITS,
+            5,
+            seed=3,
+            checkpoint_every=every,
+            **SIZES,
+            **COMBINATIONS[name],
+        )
+        model = keras.Sequential([keras.Input((STEPS, FEATURES)), layer])
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        targets = np.ones((BATCH, UNITS))
+        losses.append([model.train_on_batch(data(), targets) for _ in range(4)])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    # The mask of the bypass is drawn anew for each batch.
     assert len(set(losses[0])) == 4
 
 

@@ -261,6 +261,21 @@ CASES += [
         kind="masked",
     ),
     Case(
+        keras_dnc.BidirectionalDNC,
+        lambda: {
+            "units": UNITS,
+            "controller": HIDDEN,
+            "backward": 3,
+            "return_sequences": True,
+            **SIZES,
+        },
+        {"sequences": (STEPS, FEATURES)},
+        trainable=11,
+        variables=13,
+        outputs=[(STEPS, UNITS)],
+        dtype="half",
+    ),
+    Case(
         keras_dnc.SparseTemporalLinkage,
         lambda: {"num_links": K},
         {
@@ -321,7 +336,11 @@ CASES += [
 
 def parametrized(cases):
     """Runs a test for each case; the longest ones are slow tests."""
-    longest = (keras_dnc.DNC, keras_dnc.DNCCell)
+    longest = (
+        keras_dnc.DNC,
+        keras_dnc.DNCCell,
+        keras_dnc.BidirectionalDNC,
+    )
     return pytest.mark.parametrize(
         "case",
         [
@@ -329,7 +348,7 @@ def parametrized(cases):
                 case,
                 id=case.name,
                 marks=pytest.mark.slow
-                if case.kind and case.cls in longest
+                if case.cls in longest and case not in CASES[:2]
                 else (),
             )
             for case in cases
@@ -657,6 +676,8 @@ def test_it_adds_the_losses_of_its_regularizers(case):
             "projection/kernel",
             "output_projection/kernel",
         ]
+        if case.cls is keras_dnc.BidirectionalDNC:
+            kernels.append("join/kernel")
     layer = case.cls(**arguments)
     layer(**data(case))
     regularized = [
@@ -666,7 +687,7 @@ def test_it_adds_the_losses_of_its_regularizers(case):
         any(weight.path.endswith(kernel) for kernel in kernels)
         for weight in regularized
     )
-    assert len(regularized) == (1 if case.cls is keras_dnc.Interface else 3)
+    assert len(regularized) == len(kernels)
     expected = sum(0.5 * np.sum(arrays(w) ** 2) for w in regularized)
     # Once, whatever the number of time steps.
     assert_close(sum(float(loss) for loss in layer.losses), expected, 1e-5)

@@ -75,7 +75,13 @@ CONTROLLERS = {
     },
     "StackedRNNCells": lambda rates=RATES: {"controller": stack(**rates)},
 }
-every_controller = pytest.mark.parametrize("kind", CONTROLLERS)
+every_controller = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if "Cell" in kind[:8] else ())
+        for kind in CONTROLLERS
+    ],
+)
 
 
 def silence(cell):
@@ -350,6 +356,14 @@ LEAKS = [
 @pytest.mark.parametrize(("wrapper", "kind", "jit_compile"), LEAKS)
 def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
     layer = wrapper(**CONTROLLERS[kind]())
+    assert_works_after_fit(layer, jit_compile=jit_compile)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrapper", [bidirectional, in_a_stack])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_no_mask_of_the_bypass_outlives_its_function(wrapper, jit_compile):
+    layer = wrapper(controller=5, bypass_dropout=0.25, seed=5)
     assert_works_after_fit(layer, jit_compile=jit_compile)
 
 

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from extensions import COMBINATIONS
 
 import keras_dnc
 
@@ -73,6 +74,14 @@ MODELS = {
         ),
         mask_value=0.0,
     ),
+    "all extensions": lambda: model_of(
+        keras_dnc.DNC(
+            4, **SIZES, return_sequences=True, **COMBINATIONS["all_with_links"]
+        )
+    ),
+    "without links": lambda: model_of(
+        keras_dnc.BidirectionalDNC(4, **SIZES, **COMBINATIONS["all"])
+    ),
     "bidirectional over stacked cells": lambda: model_of(
         keras.layers.Bidirectional(
             keras.layers.RNN(
@@ -121,10 +130,14 @@ def test_an_exported_model_answers_as_the_model(make, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_converted_to_onnx_answers_as_the_model(tmp_path):
+@pytest.mark.parametrize("name", ["plain", "all_with_links", "all"])
+def test_a_model_converted_to_onnx_answers_as_the_model(name, tmp_path):
     import onnxruntime
 
-    layer = keras_dnc.DNC(4, **SIZES, num_writes=2, return_sequences=True)
+    extensions = COMBINATIONS.get(name, {})
+    layer = keras_dnc.DNC(
+        4, **SIZES, num_writes=2, return_sequences=True, **extensions
+    )
     model = model_of(layer, mask_value=0.0)
     inputs = np.random.default_rng(0).normal(size=(3, 7, 3)).astype("float32")
     inputs[0, 5:] = 0

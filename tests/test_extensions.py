@@ -36,8 +36,11 @@ ONE_HEAD, TWO_HEADS = Sizes(2, 5, 3, 2, 1), Sizes(2, 4, 3, 2, 2)
 combinations = pytest.mark.parametrize(
     "arguments", COMBINATIONS.values(), ids=COMBINATIONS
 )
+# Two heads show what one does not.
 numbers_of_heads = pytest.mark.parametrize(
-    "sizes", [ONE_HEAD, TWO_HEADS], ids=["V=1", "V=2"]
+    "sizes",
+    [pytest.param(ONE_HEAD, marks=pytest.mark.slow), TWO_HEADS],
+    ids=["V=1", "V=2"],
 )
 
 

@@ -66,6 +66,7 @@ def test_each_level_has_help(words, expected, capsys):
         assert word in text
 
 
+@pytest.mark.slow
 def test_training_saves_model_task_and_picture(trained):
     assert {path.name for path in trained.iterdir()} == {
         "memory.png",
@@ -89,6 +90,7 @@ def test_training_saves_model_task_and_picture(trained):
     assert [path.name for path in trained.parent.iterdir()] == ["echo"]
 
 
+@pytest.mark.slow
 def test_evaluating_prints_the_figures_of_the_saved_model(trained, capsys):
     assert main(["evaluate", "echo", str(trained), "--seed=3"]) == 0
     printed = capsys.readouterr().out
@@ -101,6 +103,7 @@ def test_evaluating_prints_the_figures_of_the_saved_model(trained, capsys):
     assert int(rows["sequences"]) == 5
 
 
+@pytest.mark.slow
 def test_evaluating_takes_other_lengths_than_training(trained, capsys):
     words = ["--min-length=9", "--max-length=9", "--test-sequences=2"]
     assert main(["evaluate", "echo", str(trained), *words]) == 0
@@ -120,6 +123,7 @@ def test_the_same_seed_trains_the_same_weights(trained):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_kept_unless_told_otherwise(trained, capsys):
     before = (trained / "model.keras").read_bytes()
     assert main(["train", "echo", *SMALL, f"--out={trained}"]) == 1
@@ -153,6 +157,7 @@ def test_a_failure_leaves_no_folder_and_the_old_one(
     assert (out / "old").read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -178,6 +183,7 @@ def test_bad_words_get_a_clear_error(trained, words, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "{}", '{"name": "echo", "sequences": 8', '{"name": 1}'],
@@ -190,6 +196,7 @@ def test_a_damaged_task_file_is_named(trained, content, tmp_path, capsys):
     assert "task.json: expected" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_model_file_is_named(trained, tmp_path, capsys):
     for name in ("model.keras", "task.json"):
         (tmp_path / name).write_bytes((trained / name).read_bytes()[:500])
@@ -219,3 +226,31 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert done.returncode == 1
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_extensions_of_the_recipe_reach_the_network():
+    task = Echo()
+    recipe = dataclasses.replace(
+        task.recipe,
+        masked_keys=True,
+        deallocation=True,
+        sharpness=True,
+        layer_norm=True,
+        sparse_links=3,
+        bypass_dropout=0.25,
+    )
+    config = training.build_model(task, recipe).get_layer("dnc").get_config()
+    expected = dataclasses.asdict(recipe)
+    for name in (
+        *("masked_keys", "deallocation", "sharpness", "layer_norm"),
+        *("content_only", "sparse_links", "bypass_dropout"),
+    ):
+        assert config[name] == expected[name], name
+    plain = training.build_model(task, task.recipe).get_layer("dnc")
+    assert plain.get_config()["sparse_links"] is None
+
+
+@pytest.mark.parametrize("name", ["sparse_links", "bypass_dropout"])
+def test_a_negative_setting_of_an_extension_is_refused(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be .* at least 0"):
+        dataclasses.replace(Echo().recipe, **{name: -1})

@@ -334,6 +334,7 @@ def test_a_full_free_makes_a_slot_empty(widest_dtype, u, slot, R):
 # Links
 
 
+@pytest.mark.slow
 @settings
 @hypothesis.given(
     N=st.just(6), order=st.permutations(range(6)), V=st.integers(1, 2)
@@ -578,6 +579,7 @@ def compiled_gradients(sizes, dtype):
     return gradients
 
 
+@pytest.mark.slow
 @tensorflow_only
 @hypothesis.settings(settings, max_examples=150)
 @hypothesis.given(situation=situations())
@@ -704,6 +706,7 @@ HALF = ["mixed_float16", "mixed_bfloat16"]
 EPSILONS = {"mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", HALF)
 def test_training_in_half_precision_stays_finite(policy):
     rng = np.random.default_rng(0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import (
     CONTROLLERS,
+    EXTENDED,
     FEATURES,
     SIZES,
     UNITS,
@@ -46,6 +47,9 @@ SHARED_ARGUMENTS = {
     "bias_regularizer": regularizers.L2(0.03),
     "kernel_constraint": keras.constraints.MaxNorm(1.5),
     "bias_constraint": keras.constraints.MaxNorm(3.5),
+    "bypass_dropout": 0.25,
+    "memory_initializer": initializers.RandomNormal(stddev=0.1, seed=3),
+    "learned_memory": True,
     "seed": 7,
     "name": "own_name",
     "dtype": "float64",
@@ -59,7 +63,17 @@ CONTROLLER_ARGUMENTS = {
     "dropout": 0.1,
     "recurrent_dropout": 0.2,
 }
-# ... and what stands in its place otherwise.
+# ... for sublayers that are the cell's own ...
+EXTENSION_ARGUMENTS = {
+    "masked_keys": True,
+    "mask_minimum": 0.125,
+    "deallocation": True,
+    "sharpness": True,
+    "layer_norm": True,
+    "content_only": True,
+    "sparse_links": 3,
+}
+# ... and what stands in their place otherwise.
 REPLACED = {
     "controller": lambda: keras.layers.GRUCell(4),
     "normalization": lambda: keras.layers.LayerNormalization(epsilon=0.01),
@@ -83,7 +97,11 @@ LAYER_CONFIGS = {
     "checkpointed": {**LAYER_ARGUMENTS, **LOOP_ARGUMENTS, "unroll": False},
 }
 CELL_CONFIGS = {
-    "int": lambda: {**SHARED_ARGUMENTS, **CONTROLLER_ARGUMENTS},
+    "int": lambda: {
+        **SHARED_ARGUMENTS,
+        **CONTROLLER_ARGUMENTS,
+        **EXTENSION_ARGUMENTS,
+    },
     "layers": lambda: {
         **SHARED_ARGUMENTS,
         **{name: make() for name, make in REPLACED.items()},
@@ -135,7 +153,12 @@ def assert_equal_options(one, other, names):
 
 def test_the_arguments_below_are_all_that_there_are():
     activity = {"activity_regularizer"}
-    known = {*SHARED_ARGUMENTS, *CONTROLLER_ARGUMENTS, *REPLACED}
+    known = {
+        *SHARED_ARGUMENTS,
+        *CONTROLLER_ARGUMENTS,
+        *EXTENSION_ARGUMENTS,
+        *REPLACED,
+    }
     assert named_arguments(keras_dnc.DNCCell) == known | activity
     of_layer = {*LAYER_ARGUMENTS, *LOOP_ARGUMENTS}
     assert named_arguments(keras_dnc.DNC) | known == known | of_layer
@@ -171,14 +194,24 @@ SUBLAYERS = {
         "word_size": 3,
         "num_reads": 2,
         "num_writes": 2,
-        "projection": keras.layers.Dense(43, use_bias=False),
+        "projection": keras.layers.Dense(46, use_bias=False),
+        "normalization": keras.layers.LayerNormalization(epsilon=0.01),
+        "masked_keys": True,
+        "mask_minimum": 0.125,
+        "sharpness": True,
+        "content_only": True,
     },
     keras_dnc.ContentAddressing: dict,
     keras_dnc.AllocationAddressing: dict,
     keras_dnc.TemporalLinkage: dict,
+    keras_dnc.SparseTemporalLinkage: lambda: {"num_links": 3},
+    keras_dnc.ContentReadHead: lambda: {
+        "content_addressing": DotProduct(name="own"),
+    },
     keras_dnc.WriteHead: lambda: {
         "content_addressing": DotProduct(name="own"),
         "allocation_addressing": keras_dnc.AllocationAddressing(name="own"),
+        "deallocation": True,
     },
     keras_dnc.ReadHead: lambda: {
         "content_addressing": DotProduct(name="own"),
@@ -243,6 +276,12 @@ LAYERS = {
         for name, make in CONTROLLERS.items()
     },
     "replaced": replaced_layers,
+    **{
+        name: lambda arguments=arguments: make_dnc(
+            return_sequences=True, **arguments
+        )
+        for name, arguments in EXTENDED.items()
+    },
     "RNN": lambda: keras.layers.RNN(
         make_cell(controller=keras.layers.GRUCell(4))
     ),
@@ -296,13 +335,14 @@ def clone(model, folder):
 ROUNDTRIPS = [save_whole, save_weights, through_pickle, through_deepcopy, clone]
 # By default every kind goes through a file, and these through all else.
 OFTEN = {"int", "Sequential", "replaced"}
+SELDOM = {*EXTENDED} - {"all", "all_with_links"}
 COMBINATIONS = [
     pytest.param(
         kind,
         roundtrip,
         id=f"{kind}-{roundtrip.__name__}",
         marks=()
-        if kind in OFTEN or roundtrip is save_whole
+        if kind in OFTEN or (roundtrip is save_whole and kind not in SELDOM)
         else pytest.mark.slow,
     )
     for kind, roundtrip in itertools.product(LAYERS, ROUNDTRIPS)
@@ -328,6 +368,7 @@ def test_a_layer_alone_is_pickled_and_copied():
         assert_close(other(inputs), layer(inputs))
 
 
+@pytest.mark.slow
 def test_training_goes_on_after_loading_as_if_uninterrupted(tmp_path):
     inputs = sequences(steps=2)
     targets = np.ones((2, UNITS))

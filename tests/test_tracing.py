@@ -2,6 +2,8 @@
 
 import keras
 import numpy as np
+import pytest
+from extensions import COMBINATIONS
 from keras import ops
 
 import keras_dnc
@@ -53,3 +55,28 @@ def test_the_interface_of_a_step_is_what_the_write_head_used():
     written = traced.state.write_weightings.sum(-1)[..., 0]
     assert (written <= gate + 1e-6).all()
     assert (written >= gate * (1 - allocated) - 1e-6).all()
+
+
+@pytest.mark.parametrize("name", ["content_only", "all_with_links"])
+def test_a_trace_shows_the_parts_that_extensions_have(name):
+    layer = keras_dnc.DNC(
+        3,
+        controller=8,
+        memory_size=6,
+        word_size=5,
+        num_reads=2,
+        return_sequences=True,
+        **COMBINATIONS[name],
+    )
+    inputs = np.random.default_rng(0).normal(size=(2, 7, 4)).astype("float32")
+    outputs = layer(inputs)
+    traced = trace(layer.cell, inputs)
+    np.testing.assert_allclose(
+        traced.outputs, ops.convert_to_numpy(outputs), atol=1e-6
+    )
+    if name == "content_only":
+        assert traced.state.link == traced.interface.read_modes == ()
+    else:
+        assert traced.state.link.values.shape == (2, 7, 1, 6, 2)
+        assert traced.interface.read_masks.shape == (2, 7, 2, 5)
+        assert traced.interface.forward_sharpness.shape == (2, 7, 1, 2)

@@ -60,6 +60,7 @@ def test_values_from_outside_take_the_place_of_variables(every):
     assert np.abs(outputs - own).max() > 0.01
 
 
+@pytest.mark.slow
 def test_the_variables_of_a_layer_that_is_not_trained_are_read_too():
     layer = keras_dnc.DNC(2, 5, checkpoint_every=3, **SIZES)
     x = np.ones((3, 7, 4), "float32")

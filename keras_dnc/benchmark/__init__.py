@@ -2,6 +2,6 @@
 
 from keras_dnc.benchmark.report import COMPILERS, run
 from keras_dnc.benchmark.sizes import SIZES
-from keras_dnc.benchmark.subjects import MEASURES
+from keras_dnc.benchmark.subjects import EXTENSIONS, MEASURES
 
-__all__ = ["COMPILERS", "MEASURES", "SIZES", "run"]
+__all__ = ["COMPILERS", "EXTENSIONS", "MEASURES", "SIZES", "run"]

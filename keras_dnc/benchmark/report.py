@@ -17,6 +17,7 @@ from keras_dnc.benchmark.measuring import (
 )
 from keras_dnc.benchmark.sizes import SIZES
 from keras_dnc.benchmark.subjects import (
+    EXTENSIONS,
     MEASURES,
     PEER,
     Subject,
@@ -39,6 +40,8 @@ COLUMNS = (
     "/ floor",
     "/ peer",
     "peak / peer",
+    "/ plain",
+    "peak / plain",
 )
 
 
@@ -51,6 +54,7 @@ def run(
     peer: bool = False,
     profile: bool = False,
     arguments: dict | None = None,
+    extensions: list[str] | None = None,
     environment: dict[str, str] | None = None,
     out: Path | str | None = None,
 ) -> None:
@@ -69,6 +73,7 @@ def run(
         profile: Whether to show the parts of a time step too.
         arguments: More arguments of `keras_dnc.DNC`, which is then measured
             with them and without.
+        extensions: Names in `EXTENSIONS`: a DNC is measured with each too.
         environment: Variables of the environment of all that is measured,
             the peer too.
         out: JSON file for the figures, if any.
@@ -98,10 +103,18 @@ def run(
     measured = []
     for size, kind in itertools.product(sizes, measures):
         plain = [Subject(kind, compiler) for compiler in compilers]
-        given = tuple((arguments or {}).items())
-        changed = [own._replace(arguments=given) for own in plain if given]
+        variants = [
+            arguments or {},
+            *(EXTENSIONS[name] for name in extensions or []),
+        ]
+        changed = [
+            own._replace(arguments=tuple(given.items()))
+            for given in variants
+            for own in plain
+            if given
+        ]
         peers = [Subject(kind, PEER)] if peer and kind != "step" else []
-        of_peer = None
+        of_peer, of_plain = None, {}
         # The peer first: the others are shown in ratio to it.
         for subject in peers + plain + changed:
             result = in_own_process(
@@ -113,7 +126,13 @@ def run(
             )
             if subject.is_peer:
                 of_peer = result
-            row = _row(size, subject, result, of_peer, bandwidth)
+            row = _row(size, subject, result, bandwidth)
+            if of_peer is not None:
+                _add_ratios(row, result, of_peer, "peer")
+            if subject in plain:
+                of_plain[subject.compiler] = result
+            elif not subject.is_peer:
+                _add_ratios(row, result, of_plain[subject.compiler], "plain")
             print(" | ".join(_cells(row)), flush=True)
             measured.append(row)
     profiles = []
@@ -136,11 +155,11 @@ def _of_measure(size, kind):
     return size.one_step if kind == "step" else size
 
 
-def _row(name, subject, result: Measurement, of_peer, bandwidth):
+def _row(name, subject, result: Measurement, bandwidth):
     """Returns the figures of one line, by their names in JSON."""
     size = _of_measure(SIZES[name], subject.measure)
     floor = size.least_bytes(MEASURES[subject.measure]) / bandwidth
-    row = {
+    return {
         "size": name,
         "measure": subject.measure,
         "subject": subject.name,
@@ -150,11 +169,12 @@ def _row(name, subject, result: Measurement, of_peer, bandwidth):
         "peak_bytes": result.peak_bytes,
         "ratio_to_floor": result.median / floor,
     }
-    if of_peer is not None:
-        row["ratio_to_peer"] = result.median / of_peer.median
-        if result.peak_bytes is not None:
-            row["peak_ratio_to_peer"] = result.peak_bytes / of_peer.peak_bytes
-    return row
+
+
+def _add_ratios(row, result, other, name):
+    row[f"ratio_to_{name}"] = result.median / other.median
+    if result.peak_bytes is not None:
+        row[f"peak_ratio_to_{name}"] = result.peak_bytes / other.peak_bytes
 
 
 def _cells(row):
@@ -181,6 +201,8 @@ def _cells(row):
         f"{row['ratio_to_floor']:.1f}",
         ratio("ratio_to_peer"),
         ratio("peak_ratio_to_peer"),
+        ratio("ratio_to_plain"),
+        ratio("peak_ratio_to_plain"),
     ]
 
 

@@ -14,6 +14,23 @@ PEER = "pytorch-dnc"
 # step: forward it is read and the new one written; backward it is read, the
 # gradient of the new one read and that of the old one written.
 MEASURES = {"training": 5, "inference": 2, "step": 2}
+# Each extension of the DNC by its name, and all that go together.
+EXTENSIONS = {
+    "masked_keys": {"masked_keys": True},
+    "deallocation": {"deallocation": True},
+    "sharpness": {"sharpness": True},
+    "layer_norm": {"layer_norm": True},
+    "content_only": {"content_only": True},
+    "sparse_links": {"sparse_links": 8},
+    "bypass_dropout": {"bypass_dropout": 0.1},
+    "learned_memory": {"learned_memory": True},
+}
+EXTENSIONS["all"] = {
+    name: value
+    for arguments in EXTENSIONS.values()
+    for name, value in arguments.items()
+    if name != "content_only"
+}
 
 
 class Subject(NamedTuple):

@@ -5,7 +5,12 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from keras_dnc.validation import positive_integer, positive_number
+from keras_dnc.validation import (
+    nonnegative_integer,
+    nonnegative_number,
+    positive_integer,
+    positive_number,
+)
 
 
 class Batch(NamedTuple):
@@ -22,32 +27,35 @@ class Batch(NamedTuple):
     weights: np.ndarray
 
 
-def option(default, description: str):
+def option(default, description: str, zero: bool = False):
     """Returns a dataclass field that is also a command-line option.
 
     Args:
         default: The field's default value.
         description: One line for `--help`.
+        zero: Whether a number may be zero.
     """
-    return dataclasses.field(
-        default=default, metadata={"description": description}
-    )
+    metadata = {"description": description, "zero": zero}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Options whose numbers must be positive.
+    """Options whose numbers must be positive, or not negative.
 
     Raises:
-        ValueError: If a number is not.
+        ValueError: If a number is neither.
     """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
+            zero = field.metadata.get("zero", False)
             if field.type is int:
-                positive_integer(field.name, getattr(self, field.name))
+                check = nonnegative_integer if zero else positive_integer
+                check(field.name, getattr(self, field.name))
             if field.type is float:
-                positive_number(field.name, getattr(self, field.name))
+                check = nonnegative_number if zero else positive_number
+                check(field.name, getattr(self, field.name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +73,17 @@ class Recipe(Settings):
     num_writes: int = option(1, "write heads")
     normalization: bool = option(
         False, "layer normalization of the controller's output"
+    )
+    masked_keys: bool = option(False, "masks for what keys look for")
+    deallocation: bool = option(False, "freed slots are emptied")
+    sharpness: bool = option(False, "sharpness of directional weightings")
+    layer_norm: bool = option(
+        False, "layer normalization of the interface vector"
+    )
+    content_only: bool = option(False, "reading by content alone")
+    sparse_links: int = option(0, "links of each slot; 0: all", zero=True)
+    bypass_dropout: float = option(
+        0.0, "share of the way past the memory that is dropped", zero=True
     )
     learning_rate: float = option(1e-3, "learning rate of Adam")
     clipnorm: float = option(10.0, "largest norm of a variable's gradient")
