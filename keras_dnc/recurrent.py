@@ -137,8 +137,9 @@ class DNC(keras.layers.RNN):
             # What the initial memory is now: it may have been learned, or
             # loaded, since the states were set to it.
             initial = self.get_initial_state(ops.shape(sequences)[0])
+            at_start = self._at_start.variable.value
             initial_state = [
-                ops.where(self._at_start.variable, start, state)
+                ops.where(at_start, start, state.value)
                 for start, state in zip(initial, self.states, strict=True)
             ]
         outputs = super().call(sequences, initial_state, mask, training)

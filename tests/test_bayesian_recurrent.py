@@ -921,9 +921,7 @@ def test_a_bayesian_dnc_has_the_extensions(name, estimator, tmp_path):
     assert losses[2] < losses[1] < losses[0]
     assert_close(losses[0], divergence, 1e-5)
     model.save(tmp_path / "model.keras")
-    other = keras.saving.load_model(
-        tmp_path / "model.keras", compile=False
-    )
+    other = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     scale_to_zero(layer)
     scale_to_zero(other.layers[0])
     assert_close(other(inputs), model(inputs), 1e-5)
