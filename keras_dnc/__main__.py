@@ -12,10 +12,10 @@ from pathlib import Path
 
 import keras
 
-from keras_dnc import benchmark, training
+from keras_dnc import ablation, benchmark, training
 from keras_dnc.bayesian import comparison
 from keras_dnc.bayesian import echo as bayesian_echo
-from keras_dnc.tasks import TASKS, Recipe
+from keras_dnc.tasks import TASKS, BitsTask, Recipe
 from keras_dnc.tasks.echo import Echo
 
 PICTURE_FILE = "memory.png"
@@ -66,6 +66,18 @@ def _evaluate(options):
         folder, options.task_name, **_given(options, task_class)
     )
     _print_table(training.evaluate(model, task, options.seed))
+
+
+def _ablation(options):
+    task_class = TASKS[options.task_name]
+    task = task_class(**_given(options, task_class))
+    ablation.run(
+        task,
+        dataclasses.replace(task.recipe, **_given(options, Recipe)),
+        options.variants,
+        options.seeds,
+        ablation.Options(**_given(options, ablation.Options)),
+    )
 
 
 def _bench(options):
@@ -257,6 +269,7 @@ def _parser():
         options.add_argument(
             "--seed", type=int, default=0, help="of the sequences [0]"
         )
+    _add_ablation(commands)
     _add_bench(commands)
     _add_mnist(commands)
     _add_bayesian_echo(commands)
@@ -300,6 +313,40 @@ def _add_bayesian_echo(commands):
         bayesian_echo.Options,
     )
     _add_output(options, "runs/bayesian-echo", "the uncertainty")
+
+
+def _add_ablation(commands):
+    command = _add_command(
+        commands,
+        "ablation",
+        "count the sequences that variants of a DNC need to solve a task",
+        _ablation,
+    )
+    for name, task in TASKS.items():
+        if not issubclass(task, BitsTask):
+            continue
+        options = command.add_parser(
+            name, help=task.summary, description=_first_line(task)
+        )
+        options.set_defaults(task_name=name)
+        options.add_argument(
+            "--variants",
+            nargs="+",
+            choices=ablation.VARIANTS,
+            default=list(ablation.VARIANTS),
+            metavar="NAME",
+            help=f"[{' '.join(ablation.VARIANTS)}]",
+        )
+        options.add_argument(
+            "--seeds", nargs="+", type=int, default=[0, 1, 2], help="[0 1 2]"
+        )
+        _add_options(options, ablation.Options)
+        _add_options(options.add_argument_group("task"), task)
+        _add_options(
+            options.add_argument_group("network and training"),
+            Recipe,
+            defaults=dataclasses.asdict(task.recipe),
+        )
 
 
 def _add_bench(commands):

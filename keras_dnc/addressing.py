@@ -581,8 +581,9 @@ def sharpened(weightings, sharpness):
     Returns:
         Tensor of the shape of `weightings`.
     """
-    # A softmax of logarithms, since a power underflows.
-    logarithms = ops.log(weightings + EPSILON)
+    # A softmax of logarithms, since a power underflows. Rounding can make a
+    # directional weighting a little less than zero.
+    logarithms = ops.log(ops.maximum(weightings, 0) + EPSILON)
     return ops.softmax(ops.expand_dims(sharpness, -1) * logarithms, axis=-1)
 
 

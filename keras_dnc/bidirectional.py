@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_dnc.initialization import seed_of
 from keras_dnc.recurrent import DNC
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.validation import positive_integer
@@ -26,10 +27,13 @@ class BidirectionalDNC(DNC):
     Args:
         units: Width of an output step.
         controller: See `DNCCell`.
-        backward: An integer for a `keras.layers.LSTM` of that many units; or
-            any `keras.layers.RNN`, such as `keras.layers.GRU(64)`. The options
-            that decide what it returns, and its direction, are set to fit.
-        **kwargs: Every other argument of `DNC`.
+        backward: An integer for a `keras.layers.LSTM` of that many units, with
+            the arguments that a controller made from an integer has; or any
+            `keras.layers.RNN`, such as `keras.layers.GRU(64)`. A layer with
+            its config, and weights of its own, is made of it, whose direction
+            and what it returns fit.
+        **kwargs: Every other argument of `DNC`. `checkpoint_every` is of the
+            DNC alone.
 
     Call arguments:
         sequences: Inputs `x`, shape `(B, T, X)`.
@@ -41,7 +45,8 @@ class BidirectionalDNC(DNC):
     Returns:
         What `DNC` returns. Without `return_sequences` the output is made of
         the last of each direction: of the DNC's after the last time step, and
-        of the other network's after the first.
+        of the other network's after the first. Where the last time step is
+        masked and `zero_output_for_mask` is set, the DNC's is zero.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -70,24 +75,37 @@ class BidirectionalDNC(DNC):
             self._backward_units = positive_integer(
                 "backward", backward, "a positive integer or a recurrent layer"
             )
-            backward = keras.layers.LSTM(
-                backward,
-                seed=self.cell.seed,
-                dtype=self.dtype_policy,
-                name="backward",
-            )
+            backward = self._make_backward(self._backward_units)
         if not isinstance(backward, keras.layers.RNN):
             raise ValueError(
                 "`backward` must be a positive integer or a recurrent layer, "
                 f"such as `keras.layers.LSTM(64)`. Received: {backward}"
             )
-        backward.go_backwards = not self.go_backwards
-        backward.return_sequences = self.return_sequences
-        backward.return_state = False
-        backward.zero_output_for_mask = self.zero_output_for_mask
-        self.backward = backward
+        # One of its own: the caller's stays as it is.
+        self.backward = type(backward).from_config(
+            {
+                **backward.get_config(),
+                "go_backwards": not self.go_backwards,
+                "return_sequences": self.return_sequences,
+                "return_state": False,
+                "stateful": False,
+                "zero_output_for_mask": self.zero_output_for_mask,
+            }
+        )
         self.join = self.cell.make_projection(
             self.cell.units, name="join", use_bias=False
+        )
+
+    def _make_backward(self, units):
+        """Returns the LSTM that an integer stands for."""
+        config = self.cell.make_controller(units).get_config()
+        return keras.layers.LSTM.from_config(
+            {
+                **config,
+                "seed": seed_of(self.cell.seed, "backward"),
+                "unroll": self.unroll,
+                "name": "backward",
+            }
         )
 
     def build(self, sequences_shape, initial_state_shape=None):

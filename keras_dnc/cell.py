@@ -1,6 +1,7 @@
 """The Differentiable Neural Computer as a Keras RNN cell."""
 
 import keras
+import numpy as np
 from keras import constraints, initializers, ops, regularizers
 
 from keras_dnc.dropout import PassesDropoutMasks
@@ -61,28 +62,28 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             no clipping.
         interface: Layer called as `Interface`, in its place.
         write_head: Layer called as `WriteHead`, in its place.
-        read_head: Layer called as `ReadHead`, in its place.
+        read_head: Layer called as `ReadHead`, in its place, with its method
+            `state_shapes`.
         masked_keys: Whether each key brings a mask in [0, 1] of the parts of a
             slot that it is compared with.
         mask_minimum: The least value of a mask's elements.
         deallocation: Whether the retention erases what is freed, so that a
             freed slot is no longer found by its content.
         sharpness: Whether each read head brings a sharpness of at least 1 for
-            its forward and for its backward weighting, which makes a
-            weighting `d` to `(d + ε)^s / Σ (d + ε)^s`. Nothing is there to
+            its forward and for its backward weighting, which turns a
+            weighting `d` into `(d + ε)^s / Σ (d + ε)^s`. Nothing is there to
             sharpen with `content_only`.
         layer_norm: Whether the interface vector passes through a
             `keras.layers.LayerNormalization` before it is split.
         content_only: Whether reading is by content alone. There are then no
-            links, precedence and read modes, in the state neither.
+            read modes, and no links or precedence in the state.
         sparse_links: Number `K` of links that each slot keeps, so that links
-            take `O(N·K)` instead of `O(N²)`; True for 8. Default: all. With
-            `content_only` there are none.
+            take `O(N·K)` instead of `O(N²)`; True for 8, or for `memory_size`
+            if that is less. Default: all. With `content_only` there are none.
         bypass_dropout: Fraction of `h` that is dropped on its way to the
             output, so that the answer must come from memory.
-        memory_initializer: Initializer of the memory's initial content, of
-            shape `(N, W)`; for an array of your own
-            `keras.initializers.Constant(array)`. In a stateful
+        memory_initializer: Initializer of the memory's initial content, or
+            an array of it, of shape `(N, W)`. In a stateful
             `keras.layers.RNN`, other than in a `DNC`, `reset_state` sets the
             memory to zero all the same.
         learned_memory: Whether the initial content is learned.
@@ -209,7 +210,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(
                 seed_of(seed, "bypass_dropout")
             )
-        self.memory_initializer = initializers.get(memory_initializer)
+        self.memory_initializer = self._checked_initializer(memory_initializer)
         self.learned_memory = boolean("learned_memory", learned_memory)
         self.initial_memory = None
 
@@ -227,7 +228,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             layer_norm,
             content_only,
             sparse_links,
-        ).checked(sublayers)
+        ).checked(self.memory_size, sublayers)
         self._controller_units = None
         if not isinstance(controller, keras.layers.Layer):
             self._controller_units = positive_integer(
@@ -348,6 +349,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
                 shape=(self.memory_size, self.word_size),
                 initializer=self.memory_initializer,
                 trainable=self.learned_memory,
+                # Half precision is for the controller and the projections.
+                autocast=False,
                 name="initial_memory",
             )
         batch_size = input_shape[0]
@@ -462,9 +465,10 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         return self._layout.pack(state)
 
     def get_initial_state(self, batch_size=None) -> list:
-        """Returns flat tensors of the initial memory, zeros for what else.
+        """Returns the initial state as flat tensors.
 
-        And of the controller's initial state.
+        The initial memory, the controller's initial state, and zeros for the
+        rest.
 
         Args:
             batch_size: Number of examples.
@@ -527,6 +531,19 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             dtype=self.dtype_policy,
             name="interface",
         )
+
+    def _checked_initializer(self, initializer):
+        shape = (self.memory_size, self.word_size)
+        if isinstance(initializer, np.ndarray):
+            initializer = initializers.Constant(initializer)
+        value = getattr(initializer, "value", 0.0)
+        if initializer is None or np.shape(value) not in ((), shape):
+            raise ValueError(
+                "`memory_initializer` must be an initializer, or an array of "
+                f"shape {shape}. Received: memory_initializer={initializer}"
+                + (f" of shape {np.shape(value)}" if np.shape(value) else "")
+            )
+        return initializers.get(initializer)
 
     def _checked_controller(self, controller):
         if isinstance(controller, keras.layers.RNN):

@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import keras
 
+from keras_dnc.interface import mask_minimum_of
 from keras_dnc.layers import (
     ContentReadHead,
     ReadHead,
     SparseTemporalLinkage,
     WriteHead,
 )
-from keras_dnc.validation import boolean, fraction, positive_integer
+from keras_dnc.validation import boolean, positive_integer
 
 NUM_LINKS = 8
 
@@ -59,10 +60,13 @@ class Extensions(NamedTuple):
     content_only: bool
     sparse_links: int | None
 
-    def checked(self, own: dict[str, keras.layers.Layer | None]):
+    def checked(
+        self, memory_size: int, own: dict[str, keras.layers.Layer | None]
+    ) -> "Extensions":
         """Returns them, checked.
 
         Args:
+            memory_size: Number `N` of slots.
             own: The sublayers that are the caller's own, or None, by name.
 
         Raises:
@@ -71,16 +75,18 @@ class Extensions(NamedTuple):
         """
         links = self.sparse_links
         if links is None or isinstance(links, bool):
-            links = NUM_LINKS if links else None
+            links = min(NUM_LINKS, memory_size) if links else None
         else:
-            links = positive_integer(
-                "sparse_links",
-                links,
-                f"a positive integer, or True for {NUM_LINKS}",
-            )
+            expected = f"from 1 to memory_size={memory_size}, or True"
+            links = positive_integer("sparse_links", links, expected)
+            if links > memory_size:
+                raise ValueError(
+                    f"`sparse_links` must be {expected}. Received: "
+                    f"sparse_links={links}"
+                )
         extensions = Extensions(
             boolean("masked_keys", self.masked_keys),
-            fraction("mask_minimum", self.mask_minimum),
+            mask_minimum_of(self.masked_keys, self.mask_minimum),
             boolean("deallocation", self.deallocation),
             boolean("sharpness", self.sharpness),
             boolean("layer_norm", self.layer_norm),
@@ -91,8 +97,8 @@ class Extensions(NamedTuple):
             for sublayer in SUBLAYERS[name]:
                 if value and own[sublayer] is not None:
                     raise ValueError(
-                        f"`{name}` shapes the cell's own {sublayer}; build it "
-                        f"into yours instead. Received: {name}={value}, "
+                        f"`{name}` is for the {sublayer} that the cell makes; "
+                        f"give it to your own. Received: {name}={value}, "
                         f"{sublayer}={own[sublayer]}"
                     )
         return extensions

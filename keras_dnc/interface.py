@@ -243,7 +243,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         self.num_reads = positive_integer("num_reads", num_reads)
         self.num_writes = positive_integer("num_writes", num_writes)
         self.masked_keys = boolean("masked_keys", masked_keys)
-        self.mask_minimum = fraction("mask_minimum", mask_minimum)
+        self.mask_minimum = mask_minimum_of(self.masked_keys, mask_minimum)
         self.sharpness = boolean("sharpness", sharpness)
         self.content_only = boolean("content_only", content_only)
         if projection is None:
@@ -373,6 +373,24 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         """Makes an interface from what `get_config` returned."""
         layers = ["projection", "normalization"]
         return cls(**deserialize_layers(config, layers, custom_objects))
+
+
+def mask_minimum_of(masked_keys: bool, mask_minimum: float) -> float:
+    """Returns the least value of a mask's elements.
+
+    Args:
+        masked_keys: Whether there are masks.
+        mask_minimum: What the caller passed.
+
+    Raises:
+        ValueError: If it is not in [0, 1], or not zero without masks.
+    """
+    if fraction("mask_minimum", mask_minimum) and not masked_keys:
+        raise ValueError(
+            "`mask_minimum` must go with masked_keys=True. Received: "
+            f"mask_minimum={mask_minimum}, masked_keys={masked_keys}"
+        )
+    return float(mask_minimum)
 
 
 def _modes(x):

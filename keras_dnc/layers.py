@@ -63,14 +63,15 @@ class ContentAddressing(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, memory, keys, strengths, masks=None):
         """Returns the content weightings."""
+        given = {} if masks is None else {"masks": (masks, "BHW")}
         shapes(
             memory=(memory, "BNW"),
             keys=(keys, "BHW"),
             strengths=(strengths, "BH"),
+            **given,
         )
         similarity = self.similarity
         if masks is not None:
-            shapes(keys=(keys, "BHW"), masks=(masks, "BHW"))
             similarity = functools.partial(similarity, masks=masks)
         return addressing.content_weighting(memory, keys, strengths, similarity)
 
@@ -251,6 +252,11 @@ class SparseTemporalLinkage(AtLeastFloat32, keras.layers.Layer):
 
     def call(self, link, precedence, write_weightings, read_weightings):
         """Returns links, precedence, forward and backward weightings."""
+        if not isinstance(link, (tuple, list)) or len(link) != 2:
+            raise ValueError(
+                "`link` must be the two tensors of a SparseLink. Received: "
+                f"link={link}"
+            )
         link = SparseLink(*link)
         shapes(
             link_values=(link.values, "BVNK"),
@@ -406,14 +412,15 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
     Args:
         content_addressing: Layer called as `ContentAddressing`; the default
             is one.
-        temporal_linkage: Layer called as `TemporalLinkage`; the default is
-            one.
+        temporal_linkage: Layer called as `TemporalLinkage`, with its method
+            `state_shapes`; the default is one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
         interface: An `InterfaceVector`.
         memory: `M` of this step, shape `(B, N, W)`.
-        link: `L` of the previous step, shape `(B, V, N, N)`.
+        link: `L` of the previous step, shape `(B, V, N, N)`, or what
+            `temporal_linkage` keeps in its place.
         precedence: `p` of the previous step, shape `(B, V, N)`.
         write_weightings: `w^w` of this step, shape `(B, V, N)`.
         read_weightings: `w^r` of the previous step, shape `(B, R, N)`.
@@ -538,11 +545,10 @@ class ContentReadHead(AtLeastFloat32, keras.layers.Layer):
         interface: An `InterfaceVector`, of an `Interface` with
             `content_only=True`.
         memory: `M` of this step, shape `(B, N, W)`.
-        link: The empty tuple, as everything below: what a `ReadHead` takes
-            besides is not looked at.
-        precedence: See above.
-        write_weightings: See above.
-        read_weightings: See above.
+        link: Not looked at, as what follows: a `ReadHead` takes it.
+        precedence: Not looked at.
+        write_weightings: Not looked at.
+        read_weightings: Not looked at.
 
     Returns:
         Tuple `(reads, read_weightings, link, precedence)` of this step: the

@@ -60,7 +60,8 @@ class DNC(keras.layers.RNN):
         `(B, units)`; with `return_state`, followed by the final states.
 
     Raises:
-        ValueError: If an argument is out of its range; on JAX, if there is a
+        ValueError: If an argument is out of its range; if states in half
+            precision would round `sparse_links`; on JAX, if there is a
             mask without `zero_output_for_mask` or `unroll`.
 
     Example:
@@ -119,6 +120,23 @@ class DNC(keras.layers.RNN):
                 )
         self.checkpoint_every = checkpoint_every
         self._at_start = None
+        if stateful or return_state:
+            self._check_precision()
+
+    def _check_precision(self):
+        """Refuses sparse links whose columns would be rounded in a state."""
+        exact = {"float16": 2**11, "bfloat16": 2**8}.get(self.compute_dtype)
+        cell = self.cell
+        is_sparse = cell.extensions.sparse_links and not (
+            cell.extensions.content_only
+        )
+        if exact and is_sparse and cell.memory_size > exact:
+            raise ValueError(
+                "`sparse_links` keeps numbers of slots in the state, which "
+                f"Keras rounds to {self.compute_dtype} in a stateful layer and "
+                f"where it returns states: exact up to {exact}. Received: "
+                f"memory_size={cell.memory_size}"
+            )
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Builds the cell, and the states of a stateful layer."""
@@ -136,8 +154,9 @@ class DNC(keras.layers.RNN):
         if initial_state is None:
             # What the initial memory is now: it may have been learned, or
             # loaded, since the states were set to it.
-            initial = self.get_initial_state(ops.shape(sequences)[0])
-            at_start = self._at_start.variable.value
+            initial = self.get_initial_state(self.states[0].shape[0])
+            # A copy, since PyTorch needs it after the flag has changed.
+            at_start = ops.copy(self._at_start.variable.value)
             initial_state = [
                 ops.where(at_start, start, state.value)
                 for start, state in zip(initial, self.states, strict=True)
@@ -296,9 +315,9 @@ class DNC(keras.layers.RNN):
 
 
 class _Flag:
-    """A variable that is true, and no weight of the layer that holds it.
+    """A boolean variable, at first true, that is not among a layer's weights.
 
-    As the states of a stateful layer are none.
+    Nor are the states of a stateful layer.
     """
 
     def __init__(self):

@@ -2,13 +2,13 @@
 
 The links of `keras_dnc.addressing` take `N²` numbers. Most are near zero: a
 write goes to few slots, and follows a write to few. Here only the `K` largest
-elements of the write weighting `w` and of the precedence `p` count in an
-update, and each row of `L`, the slots that one was written after, keeps its
-`K` largest elements. Cost and state are then `O(N·K)`, and with `K = N`
-nothing is left out.
+elements of the write weighting `w` and of the precedence `p` make new links,
+and each row of `L`, the slots that one was written after, keeps its `K` largest
+elements. Cost and state are then `O(N·K)`.
 
-Nothing is scaled to the sum 1, and a row is cut to its largest elements rather
-than by a threshold, so that `K = N` is exact.
+Old links decay by the whole `w`, nothing is scaled to the sum 1, and a row is
+cut to its largest elements rather than by a threshold: `K = N` is exact, and
+rows and columns keep the bounds that they have without a cut.
 
 Source: Graves et al., [Hybrid computing using a neural network with dynamic
 external memory](https://doi.org/10.1038/nature20101), Nature 538 (2016),
@@ -30,7 +30,8 @@ class SparseLink(NamedTuple):
     Attributes:
         values: `L[i, j]` for `K` columns `j`, shape `(B, V, N, K)`.
         columns: `1 + j`, or 0 where there is no link, of the same shape and
-            of a float dtype, as Keras carries every state.
+            of a float dtype, as Keras carries every state. The columns of a
+            row are distinct, and none is the row's own.
     """
 
     values: Any
@@ -53,9 +54,13 @@ def sparse_link(
     written, rows = ops.top_k(write_weightings, count)
     preceding, before = ops.top_k(previous_precedence, count)
 
-    # (1 − w[i] − w[j]) L[i,j]
-    w = write_weightings * _marks(rows, write_weightings)
-    decay = 1 - ops.expand_dims(w, -1) - _elements(w, columns)
+    # (1 − w[i] − w[j]) L[i,j], of the whole w: decayed by less than what is
+    # written, a column of L and its slot's precedence could exceed 1 together.
+    decay = (
+        1
+        - ops.expand_dims(write_weightings, -1)
+        - _elements(write_weightings, columns)
+    )
     values = decay * previous_link.values
 
     # + w[i] p[j] in the rows that were written, each of its old links and of
@@ -93,12 +98,6 @@ def _where(condition, x):
     """Returns `x` where the condition holds, elsewhere 0."""
     x = ops.broadcast_to(x, ops.shape(condition))
     return ops.where(condition, x, ops.zeros_like(x))
-
-
-def _marks(places, like):
-    """Returns 1 at each of some places on the last axis, elsewhere 0."""
-    one_hot = ops.one_hot(places, like.shape[-1], dtype=like.dtype)
-    return ops.sum(one_hot, axis=-2)
 
 
 def _starts(x):

@@ -35,7 +35,8 @@ def trace(cell: DNCCell, inputs) -> Trace:
         inputs: Array of shape `(B, T, X)`.
 
     Returns:
-        A `Trace`. A sequence's mask is not heeded.
+        A `Trace`. A sequence's mask is not heeded, and of a
+        `BidirectionalDNC` it is the DNC alone.
     """
     sequences = ops.convert_to_tensor(inputs, dtype=cell.compute_dtype)
     state = cell.unpack_state(cell.get_initial_state(sequences.shape[0]))

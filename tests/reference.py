@@ -190,8 +190,14 @@ def largest(x, K):
 
 
 def sparse_link(L, p, w, K):
-    """`link` of the K largest of w and p, each row cut to its K largest."""
-    new = link(L, largest(p, K), largest(w, K))
+    """New links of the K largest of w and p; each row cut to its K largest."""
+    N = len(w)
+    to, since = largest(w, K), largest(p, K)
+    new = np.zeros((N, N))
+    for i in range(N):
+        for j in range(N):
+            if i != j:
+                new[i, j] = (1 - w[i] - w[j]) * L[i, j] + to[i] * since[j]
     return np.array([largest(row, K) for row in new])
 
 

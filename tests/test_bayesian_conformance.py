@@ -194,7 +194,9 @@ def test_it_computes_in_float64(case):
 
 
 @every_layer
-@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "half", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 def test_it_computes_in_mixed_precision(case, half):
     layer = made(case, dtype=f"mixed_{half}")
     outputs = layer(data(case))

@@ -251,7 +251,10 @@ def dnc(estimator):
     return keras.Sequential([keras.Input((4, FEATURES)), layer])
 
 
-@pytest.mark.parametrize("estimator", ["flipout", "reparameterization"])
+@pytest.mark.parametrize(
+    "estimator",
+    ["flipout", pytest.param("reparameterization", marks=pytest.mark.slow)],
+)
 def test_draws_of_a_bayesian_dnc(rng, estimator):
     model = dnc(estimator)
     for weight in random_weights(model):

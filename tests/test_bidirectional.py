@@ -148,6 +148,25 @@ def test_it_learns_what_comes_later():
     assert history.history["loss"][-1] < 0.1
 
 
+def test_the_layer_that_is_handed_in_stays_as_it_is():
+    gru = keras.layers.GRU(3, stateful=True, name="own")
+    layer = make(backward=gru)
+    assert not gru.go_backwards
+    assert not gru.return_sequences
+    assert layer.backward.name == "own"
+    assert not layer.backward.stateful
+    assert layer.backward.go_backwards
+
+
+def test_an_lstm_of_an_integer_has_the_arguments_of_the_layer():
+    regularizer = keras.regularizers.L2(0.5)
+    layer = make(kernel_regularizer=regularizer, dropout=0.25, seed=3)
+    cell = layer.backward.cell
+    assert cell.kernel_regularizer.get_config() == regularizer.get_config()
+    assert cell.dropout == 0.25
+    assert cell.seed != layer.cell.controller.seed
+
+
 @pytest.mark.parametrize("backward", [0, "LSTM", keras.layers.LSTMCell(3)])
 def test_another_backward_is_refused(backward):
     with pytest.raises(ValueError, match="`backward` must be a positive int"):

@@ -567,7 +567,9 @@ def test_it_computes_in_float64(case, float64):
 
 
 @every_layer
-@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "half", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 def test_it_computes_in_mixed_precision(case, half):
     layer = made_and_built(case, dtype=f"mixed_{half}")
     assert {weight.dtype for weight in layer.weights} <= {"float32"}

@@ -398,7 +398,10 @@ def test_no_mask_outlives_the_building_of_a_cell(rate):
     assert np.all(np.isfinite(outputs))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],
+)
 def test_dropout_works_in_mixed_precision(policy):
     layer = wrap_dnc(controller=5, dtype=policy, **RATES)
     model = keras.Sequential([keras.Input((None, FEATURES)), layer])

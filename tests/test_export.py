@@ -97,9 +97,7 @@ MODELS = {
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(
-            make, id=name, marks=() if "," in name else pytest.mark.slow
-        )
+        pytest.param(make, id=name, marks=pytest.mark.slow)
         for name, make in MODELS.items()
     ],
 )

@@ -387,6 +387,28 @@ def test_columns_of_sparse_links_survive_half_precision_between_steps(rng):
     assert np.argmax(ops.convert_to_numpy(forward)) == 258
 
 
+@pytest.mark.parametrize("option", ["stateful", "return_state"])
+def test_columns_that_a_state_would_round_are_refused(option):
+    def make(slots, dtype="mixed_bfloat16", **arguments):
+        return keras_dnc.DNC(
+            2, 4, memory_size=slots, dtype=dtype, **arguments, **{option: True}
+        )
+
+    with pytest.raises(ValueError, match="exact up to 256.*memory_size=257"):
+        make(257, sparse_links=8)
+    make(256, sparse_links=8)
+    make(257, sparse_links=8, content_only=True)
+    make(257)
+    make(257, "mixed_float16", sparse_links=8)
+
+
+def test_links_of_another_kind_are_refused():
+    linkage = keras_dnc.SparseTemporalLinkage(2)
+    heads = np.zeros((2, 1, 4))
+    with pytest.raises(ValueError, match="two tensors of a SparseLink"):
+        linkage(np.zeros((2, 1, 4, 4)), heads, heads, heads)
+
+
 # Bypass dropout
 
 
@@ -501,7 +523,7 @@ def memory_layer(cls=keras_dnc.DNC, **arguments):
         "memory_size": 3,
         "word_size": 2,
         "num_reads": 1,
-        "memory_initializer": keras.initializers.Constant(MEMORY),
+        "memory_initializer": MEMORY,
         **arguments,
     }
     return cls(2, **arguments)
@@ -536,6 +558,43 @@ def test_reset_state_restores_the_initial_memory():
     np.testing.assert_allclose(arrays(layer(x)), arrays(first), rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_a_stateful_layer_learns_its_initial_memory():
+    layer = memory_layer(stateful=True, learned_memory=True)
+    model = keras.Sequential([keras.Input(batch_shape=(2, 3, X)), layer])
+    model.compile("sgd", "mse", jit_compile=False)
+    x, targets = np.ones((2, 3, X), "float32"), np.ones((2, 2), "float32")
+    before = arrays(layer.cell.initial_memory)
+    model.train_on_batch(x, targets)
+    learned = arrays(layer.cell.initial_memory)
+    assert np.any(learned != before)
+    # From the second batch on the layer starts where it stopped.
+    model.train_on_batch(x, targets)
+    np.testing.assert_array_equal(layer.cell.initial_memory, learned)
+    layer.reset_state()
+    state = layer.cell.unpack_state([part.value for part in layer.states])
+    np.testing.assert_array_equal(state.memory[0], learned)
+
+
+def test_the_initial_memory_is_not_rounded_in_half_precision():
+    value = np.full((3, 2), 1 + 2.0**-12)
+    layer = memory_layer(
+        memory_initializer=value, dtype="mixed_bfloat16", stateful=False
+    )
+    seen = []
+    get_initial_state = layer.cell.get_initial_state
+
+    def looked_at(batch_size=None):
+        states = get_initial_state(batch_size)
+        seen.append(arrays(states[0]))
+        return states
+
+    layer.build((2, 3, X))
+    layer.cell.get_initial_state = looked_at
+    layer(np.ones((2, 3, X), "float32"))
+    np.testing.assert_array_equal(seen[-1][0].reshape(3, 2), value)
+
+
 def test_a_stock_rnn_resets_to_zeros():
     cell = memory_layer(keras_dnc.DNCCell)
     layer = keras.layers.RNN(cell, stateful=True)
@@ -566,8 +625,11 @@ def test_without_an_initial_memory_there_is_no_weight():
         ({"sharpness": 2.0}, "`sharpness` must be True or False"),
         ({"layer_norm": None}, "`layer_norm` must be True or False"),
         ({"content_only": 0}, "`content_only` must be True or False"),
-        ({"sparse_links": 0}, "`sparse_links` must be a positive integer, or"),
-        ({"sparse_links": 6}, "`num_links` must be at most.*5.*num_links=6"),
+        ({"mask_minimum": 0.5}, "`mask_minimum` must go with masked_keys"),
+        ({"sparse_links": 0}, "`sparse_links` must be from 1 to .*=5, or True"),
+        ({"sparse_links": 6}, "`sparse_links` must be .*=5.*sparse_links=6"),
+        ({"memory_initializer": None}, "`memory_initializer` must be an init"),
+        ({"memory_initializer": np.ones((3, 5))}, r"shape \(5, 3\).*\(3, 5\)"),
         ({"bypass_dropout": 1}, "`bypass_dropout` must be .* below 1"),
         ({"learned_memory": 1}, "`learned_memory` must be True or False"),
     ],
@@ -598,7 +660,7 @@ OWN = {
     ],
 )
 def test_what_shapes_a_sublayer_of_one_s_own_is_refused(name, sublayer):
-    with pytest.raises(ValueError, match=f"`{name}` shapes.*{sublayer}"):
+    with pytest.raises(ValueError, match=f"`{name}` is for the {sublayer}"):
         make_cell(ONE_HEAD, **EXTENSIONS[name], **{sublayer: OWN[sublayer]()})
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 import keras_dnc
-from keras_dnc import addressing, memory
+from keras_dnc import addressing, memory, sparse_linkage
 from keras_dnc.interface import is_present, part_shapes
 
 # Keras warns of a softmax over a single slot, which is meant here.
@@ -701,7 +701,10 @@ def test_gradients_are_finite_after_2000_steps(policy):
 
 # Half precision
 
-HALF = ["mixed_float16", "mixed_bfloat16"]
+HALF = [
+    "mixed_float16",
+    pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+]
 # The distance from 1 to the next number.
 EPSILONS = {"mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}
 
@@ -943,9 +946,7 @@ def test_what_holds_with_extensions(widest_dtype, situation, name):
         if name in ("content_only", "sharpness", "together"):
             # All that a read weighting is made of sums to 1.
             assert_between(total, 1, 1, dtype)
-        elif name != "sparse_links":
-            assert_weightings(state.read_weightings, dtype)
-        assert_between(state.read_weightings, 0, np.inf, dtype)
+        assert_weightings(state.read_weightings, dtype)
         assert all(np.isfinite(part).all() for part in state if len(part))
         if name == "content_only":
             continue
@@ -953,6 +954,23 @@ def test_what_holds_with_extensions(widest_dtype, situation, name):
         assert_between(state.link, 0, 1, dtype)
         assert_between(state.link.sum(axis=-1), 0, 1, dtype)
         assert not np.diagonal(state.link, axis1=-2, axis2=-1).any()
-        if name not in ("sparse_links", "together"):
-            columns = state.link.sum(axis=-2) + state.precedence
-            assert_between(columns, 0, 1, dtype)
+        columns = state.link.sum(axis=-2) + state.precedence
+        assert_between(columns, 0, 1, dtype)
+
+
+def test_a_slot_that_is_never_among_the_largest_keeps_the_bound(widest_dtype):
+    # Slot 0 is written a little at each step, another slot more: links to it
+    # are made, and what is written of it alone lets them decay.
+    N = 10
+    link = keras_dnc.SparseLink(
+        *tensors([np.zeros((1, 1, N, 1))] * 2, widest_dtype)
+    )
+    p = tensor(np.zeros((1, 1, N)), widest_dtype)
+    for step in range(90):
+        w = np.zeros((1, 1, N))
+        w[..., 0], w[..., 1 + step % 9] = 0.24, 0.26
+        w = tensor(w, widest_dtype)
+        link = sparse_linkage.sparse_link(link, p, w)
+        p = addressing.precedence(p, w)
+        columns = dense(link).sum(axis=-2) + as_float64(p)
+        assert_between(columns, 0, 1, widest_dtype)

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from keras_dnc.tasks import TASKS, Copy, Echo
+from keras_dnc.tasks import (
+    TASKS,
+    AssociativeRecall,
+    Copy,
+    Echo,
+    KeyValueRecall,
+)
 
 
 def echo_answers(inputs):
@@ -78,7 +84,92 @@ def test_echo_draws_lengths_and_symbols_uniformly():
     assert np.abs(symbols[:4] / symbols.sum() - 1 / 4).max() < bound
 
 
-@pytest.mark.parametrize("task", [Echo(), Copy()], ids=["echo", "copy"])
+def test_associative_recall_asks_for_the_item_after_the_one_shown():
+    task = AssociativeRecall(bits=4, item_length=2, max_length=5)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 21, 6)
+    assert len(task.input_labels) == 6
+    lengths, places = [], []
+    for inputs, targets, weights in zip(*batch, strict=True):
+        first, second = np.flatnonzero(inputs[:, 5])
+        assert second == first + 3
+        starts = np.flatnonzero(inputs[:, 4])
+        np.testing.assert_array_equal(starts, np.arange(0, first, 3))
+        # Cues stand alone.
+        assert not inputs[[*starts, first, second], :4].any()
+        items = [inputs[start + 1 : start + 3, :4] for start in starts]
+        question = inputs[first + 1 : first + 3, :4]
+        same = [i for i, x in enumerate(items[:-1]) if (x == question).all()]
+        answer = targets[second + 1 : second + 3]
+        matching = [i for i in same if (items[i + 1] == answer).all()]
+        assert matching
+        expected = np.zeros(21)
+        expected[second + 1 : second + 3] = 1
+        np.testing.assert_array_equal(weights, expected)
+        assert not targets[weights == 0].any()
+        assert not inputs[second + 1 :].any()
+        lengths.append(len(items))
+        places.append(matching[0])
+    assert set(lengths) == {2, 3, 4, 5}
+    assert set(places) == {0, 1, 2, 3}
+
+
+def test_key_value_asks_for_the_value_of_each_key_in_another_order():
+    task = KeyValueRecall(bits=4, max_length=6)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 12, 9)
+    assert len(task.input_labels) == 9
+    lengths, orders = [], set()
+    for inputs, targets, weights in zip(*batch, strict=True):
+        questions = np.flatnonzero(inputs[:, 8])
+        length = len(questions)
+        np.testing.assert_array_equal(questions, length + np.arange(length))
+        pairs = {tuple(vector[:4]): vector[4:8] for vector in inputs[:length]}
+        assert len(pairs) == length
+        for step in range(12):
+            assert weights[step] == (step in questions)
+            expected = np.zeros(4)
+            if step in questions:
+                assert not inputs[step, 4:8].any()
+                expected = pairs[tuple(inputs[step, :4])]
+            np.testing.assert_array_equal(targets[step], expected)
+        assert not inputs[2 * length :].any()
+        lengths.append(length)
+        if length == 2:
+            same = (inputs[0, :4] == inputs[2, :4]).all()
+            orders.add(bool(same))
+    assert set(lengths) == {2, 3, 4, 5, 6}
+    assert orders == {False, True}
+
+
+def test_key_value_uses_all_keys_where_it_must():
+    task = KeyValueRecall(bits=2, min_length=4, max_length=4)
+    batch = task.sample(20, np.random.default_rng(0))
+    for inputs in batch.inputs:
+        assert {tuple(key) for key in inputs[:4, :2]} == {
+            (0, 0),
+            (0, 1),
+            (1, 0),
+            (1, 1),
+        }
+
+
+def test_more_pairs_than_keys_are_refused():
+    with pytest.raises(ValueError, match="at most 4.*2 bits.*max_length=5"):
+        KeyValueRecall(bits=2, max_length=5)
+
+
+def test_one_item_has_none_after_it():
+    with pytest.raises(ValueError, match="at least 2.*min_length=1"):
+        AssociativeRecall(min_length=1)
+
+
+GENERATED = [Echo, Copy, AssociativeRecall, KeyValueRecall]
+
+
+@pytest.mark.parametrize(
+    "task", [task() for task in GENERATED], ids=lambda task: task.name
+)
 def test_a_seed_determines_the_sequences(task):
     first, again, other = (
         task.sample(50, np.random.default_rng(seed)) for seed in (3, 3, 4)
@@ -126,7 +217,7 @@ def test_copy_counts_wrong_bits():
     )
 
 
-@pytest.mark.parametrize("task", [Echo, Copy])
+@pytest.mark.parametrize("task", GENERATED)
 @pytest.mark.parametrize("name", ["min_length", "sequences", "test_sequences"])
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3"])
 def test_a_bad_option_is_named(task, name, value):
@@ -155,5 +246,7 @@ def test_tasks_are_listed_by_their_names():
     assert {name: task.name for name, task in TASKS.items()} == {
         "echo": "echo",
         "copy": "copy",
+        "associative-recall": "associative-recall",
+        "key-value": "key-value",
         "babi": "babi",
     }

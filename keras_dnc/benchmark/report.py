@@ -159,7 +159,7 @@ def _row(name, subject, result: Measurement, bandwidth):
     """Returns the figures of one line, by their names in JSON."""
     size = _of_measure(SIZES[name], subject.measure)
     floor = size.least_bytes(MEASURES[subject.measure]) / bandwidth
-    return {
+    row = {
         "size": name,
         "measure": subject.measure,
         "subject": subject.name,
@@ -167,8 +167,11 @@ def _row(name, subject, result: Measurement, bandwidth):
         "median_seconds": result.median,
         "first_seconds": result.first_seconds,
         "peak_bytes": result.peak_bytes,
-        "ratio_to_floor": result.median / floor,
     }
+    # The floor counts all links.
+    if not {"content_only", "sparse_links"} & dict(subject.arguments).keys():
+        row["ratio_to_floor"] = result.median / floor
+    return row
 
 
 def _add_ratios(row, result, other, name):
@@ -188,8 +191,8 @@ def _cells(row):
     )
     peak = row["peak_bytes"]
 
-    def ratio(name):
-        return f"{row[name]:.2f}" if name in row else ""
+    def ratio(name, digits=2):
+        return f"{row[name]:.{digits}f}" if name in row else ""
 
     return [
         row["size"],
@@ -198,7 +201,7 @@ def _cells(row):
         f"{median:.3g} [{least:.3g}, {most:.3g}]",
         f"{row['first_seconds']:.1f}",
         "" if peak is None else f"{peak / 1e6:.0f}",
-        f"{row['ratio_to_floor']:.1f}",
+        ratio("ratio_to_floor", digits=1),
         ratio("ratio_to_peer"),
         ratio("peak_ratio_to_peer"),
         ratio("ratio_to_plain"),

@@ -2,26 +2,24 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
-from keras_dnc.tasks.task import Batch, GeneratedTask, Recipe, option
+from keras_dnc.tasks.bits import BitsTask
+from keras_dnc.tasks.task import Batch, Recipe, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Copy(GeneratedTask):
+class Copy(BitsTask):
     """`n` random words of some bits between two cues, then the words again.
 
     A sequence takes `2n + 2` steps: the start cue, the words, the end cue,
     and `n` silent steps in which the words are the targets. The bits have one
-    input channel each, and each cue one of its own. A bit is wrong when the
-    output's logit has the wrong sign.
+    input channel each, and each cue one of its own.
 
     Source: Graves, Wayne & Danihelka, [Neural Turing Machines](
     https://arxiv.org/abs/1410.5401), 2014, section 4.1.
     """
 
-    bits: int = option(8, "width of a word")
     sequences: int = option(40_000, "training sequences")
 
     name = "copy"
@@ -41,11 +39,6 @@ class Copy(GeneratedTask):
     def input_labels(self) -> list[str]:
         """The bits and the two cues."""
         return [*self.output_labels, "start", "end"]
-
-    @property
-    def output_labels(self) -> list[str]:
-        """The bits."""
-        return [f"bit {i}" for i in range(self.bits)]
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
@@ -77,31 +70,3 @@ class Copy(GeneratedTask):
         weights = np.zeros((count, steps), "float32")
         weights[sequence, answer_step] = 1
         return Batch(inputs, targets, weights)
-
-    def compile_arguments(self) -> dict:
-        """Cross-entropy of each bit, and the share of right bits."""
-        return {
-            "loss": keras.losses.BinaryCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            ),
-            "weighted_metrics": [
-                keras.metrics.BinaryAccuracy(name="right_bits", threshold=0.0)
-            ],
-        }
-
-    def shown(
-        self, outputs: np.ndarray, batch: Batch, example: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Shows logits as probabilities."""
-        return super().shown(1 / (1 + np.exp(-outputs)), batch, example)
-
-    def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
-        """Counts wrong bits."""
-        wrong = ((outputs > 0) != (batch.targets > 0)).sum(-1) * batch.weights
-        bits = batch.weights.sum() * self.bits
-        return {
-            "sequences": len(outputs),
-            "wrong bits": int(wrong.sum()),
-            "wrong bits per sequence": float(wrong.sum() / len(outputs)),
-            "wrong bits in %": float(100 * wrong.sum() / bits),
-        }

@@ -41,10 +41,10 @@ def option(default, description: str, zero: bool = False):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Options whose numbers must be positive, or not negative.
+    """Options whose numbers must be positive, or zero where they may be.
 
     Raises:
-        ValueError: If a number is neither.
+        ValueError: If a number is not.
     """
 
     def __post_init__(self):
@@ -63,7 +63,7 @@ class Recipe(Settings):
     """The sizes of a DNC and the settings that train it on a task.
 
     Raises:
-        ValueError: If a setting is not positive.
+        ValueError: If a number is out of its range.
     """
 
     controller: int = option(64, "units of the LSTM controller")

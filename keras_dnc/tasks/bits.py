@@ -1,0 +1,52 @@
+"""What tasks have in common whose answers are bits."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_dnc.tasks.task import Batch, GeneratedTask, option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BitsTask(GeneratedTask):
+    """A task that is answered by the logits of some bits at a step.
+
+    A bit is wrong when its logit has the wrong sign. A subclass implements
+    `sample` and `input_labels`.
+    """
+
+    bits: int = option(8, "width of a word")
+
+    @property
+    def output_labels(self) -> list[str]:
+        """The bits."""
+        return [f"bit {i}" for i in range(self.bits)]
+
+    def compile_arguments(self) -> dict:
+        """Cross-entropy of each bit, and the share of right bits."""
+        return {
+            "loss": keras.losses.BinaryCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            ),
+            "weighted_metrics": [
+                keras.metrics.BinaryAccuracy(name="right_bits", threshold=0.0)
+            ],
+        }
+
+    def shown(
+        self, outputs: np.ndarray, batch: Batch, example: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Shows logits as probabilities."""
+        return super().shown(1 / (1 + np.exp(-outputs)), batch, example)
+
+    def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
+        """Counts wrong bits."""
+        wrong = ((outputs > 0) != (batch.targets > 0)).sum(-1) * batch.weights
+        bits = batch.weights.sum() * self.bits
+        return {
+            "sequences": len(outputs),
+            "wrong bits": int(wrong.sum()),
+            "wrong bits per sequence": float(wrong.sum() / len(outputs)),
+            "wrong bits in %": float(100 * wrong.sum() / bits),
+        }
