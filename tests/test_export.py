@@ -94,13 +94,8 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(make, id=name, marks=pytest.mark.slow)
-        for name, make in MODELS.items()
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_an_exported_model_answers_as_the_model(make, tmp_path):
     model = make()
     rng = np.random.default_rng(0)
