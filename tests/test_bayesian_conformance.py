@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import SIZES, arrays, assert_close, randomize
 
+import keras_dnc
 from keras_dnc import bayesian
 from keras_dnc.bayesian.weights import random_weights
 
@@ -127,6 +128,20 @@ CASES = [
 every_layer = pytest.mark.parametrize(
     "case", CASES, ids=lambda case: case.cls.__name__
 )
+# A graph over a whole DNC takes longest to make.
+every_layer_compiled = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=case.cls.__name__,
+            marks=pytest.mark.slow
+            if issubclass(case.cls, (bayesian.BayesianDNC, keras_dnc.DNCCell))
+            else (),
+        )
+        for case in CASES
+    ],
+)
 
 
 def data(case):
@@ -207,7 +222,7 @@ def test_it_computes_in_mixed_precision(case, half):
     assert np.isfinite(float(sum(layer.losses)))
 
 
-@every_layer
+@every_layer_compiled
 @pytest.mark.parametrize(
     "jit_compile",
     [False, pytest.param(True, marks=pytest.mark.slow)],

@@ -840,7 +840,7 @@ def test_the_loss_falls(cell, place, jit_compile):
         ("flipout", True),
         pytest.param("flipout", False, marks=pytest.mark.slow),
         pytest.param("reparameterization", True, marks=pytest.mark.slow),
-        ("reparameterization", False),
+        pytest.param("reparameterization", False, marks=pytest.mark.slow),
     ],
 )
 def test_without_deviations_it_is_the_dnc_of_the_means(

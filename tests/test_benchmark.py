@@ -268,6 +268,7 @@ def test_a_parts_gradient_is_that_of_its_outputs():
     assert [float(part) for part in gradients] == [35, 23]
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_and_the_loop_make_the_whole():
     seconds = parts.profile(TINY, "graph", 2)
     *of_parts, whole = seconds.values()

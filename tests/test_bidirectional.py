@@ -118,9 +118,9 @@ def test_states_are_those_of_the_dnc():
 def test_it_is_saved_and_loaded(backward, tmp_path):
     inputs = sequences()
     layer = make(backward=backward())
+    config = json.loads(json.dumps(layer.get_config()))
     model = keras.Sequential([keras.Input((None, FEATURES)), layer])
     randomize(model)
-    config = json.loads(json.dumps(layer.get_config()))
     assert keras_dnc.BidirectionalDNC.from_config(config).get_config() == config
     model.save(tmp_path / "model.keras")
     other = keras.saving.load_model(tmp_path / "model.keras")

@@ -113,7 +113,8 @@ def assert_same(way, mask, jit_compile, every=4):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("every", [4, slow(STEPS), slow(20)])
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [4, STEPS, 20])
 def test_the_number_of_steps_need_not_be_known(every):
     layers = made(), made(checkpoint_every=every)
     plain, few = (results(layer, MASK, False, time=None) for layer in layers)

@@ -618,7 +618,11 @@ class SequenceLoss:
     [
         (Sizes(B=1, N=4, W=2, R=2, V=2), lstm),
         (Sizes(B=2, N=3, W=3, R=1, V=1), gru_between_normalization_and_clip),
-        (Sizes(B=1, N=3, W=2, R=2, V=3), feed_forward),
+        pytest.param(
+            Sizes(B=1, N=3, W=2, R=2, V=3),
+            feed_forward,
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             Sizes(B=1, N=4, W=3, R=2, V=2),
             with_extensions,

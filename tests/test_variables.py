@@ -44,7 +44,9 @@ def test_what_is_read_is_not_cast_to_half_precision():
     assert float(before) == ALMOST_ONE
 
 
-@pytest.mark.parametrize("every", [None, 3])
+@pytest.mark.parametrize(
+    "every", [None, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_values_from_outside_take_the_place_of_variables(every):
     layer = keras_dnc.DNC(2, 5, checkpoint_every=every, **SIZES)
     x = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
