@@ -73,7 +73,6 @@ def sparse_link(
     is_old = ops.expand_dims(old_columns, -1) == ops.expand_dims(
         new_columns, -2
     )
-    added = ops.where(is_other, added, ops.zeros_like(added))
     old_values = old_values + ops.sum(
         ops.cast(is_old, added.dtype) * ops.expand_dims(added, -2), axis=-1
     )
