@@ -77,9 +77,10 @@ def sparse_link(
         ops.cast(is_old, added.dtype) * ops.expand_dims(added, -2), axis=-1
     )
     is_new = ops.logical_and(is_other, ops.logical_not(ops.any(is_old, -2)))
-    row_values = ops.concatenate([old_values, _where(is_new, added)], axis=-1)
+    added = ops.where(is_new, added, ops.zeros_like(added))
+    row_values = ops.concatenate([old_values, added], axis=-1)
     row_columns = ops.concatenate(
-        [old_columns, _where(is_new, new_columns)], axis=-1
+        [old_columns, ops.cast(is_new, columns.dtype) * new_columns], axis=-1
     )
     row_values, largest = ops.top_k(row_values, count)
     return SparseLink(
@@ -91,12 +92,6 @@ def sparse_link(
 def _outer(rows, columns):
     """Returns `x[i] y[j]` of tensors of shape `(..., K)`."""
     return ops.expand_dims(rows, -1) * ops.expand_dims(columns, -2)
-
-
-def _where(condition, x):
-    """Returns `x` where the condition holds, elsewhere 0."""
-    x = ops.broadcast_to(x, ops.shape(condition))
-    return ops.where(condition, x, ops.zeros_like(x))
 
 
 def _starts(x):
