@@ -455,6 +455,7 @@ def assert_learns(model, **compile_arguments):
     assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
+@plain_only
 @pytest.mark.parametrize(
     "make_model",
     [
@@ -468,11 +469,13 @@ def test_a_model_learns_run_eagerly(make_model):
     assert_learns(make_model(), run_eagerly=True)
 
 
+@plain_only
 @pytest.mark.slow
 def test_a_functional_model_learns_as_compiled_by_default():
     assert_learns(functional_model())
 
 
+@plain_only
 @pytest.mark.slow
 @pytest.mark.parametrize("make_model", MODELS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize(
