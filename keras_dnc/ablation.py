@@ -11,7 +11,6 @@ from keras_dnc import training
 from keras_dnc.tasks import BitsTask, Recipe
 from keras_dnc.tasks.task import Settings, option
 
-METRIC = "right_bits"
 # The settings of a recipe that each variant changes.
 VARIANTS = {
     "plain": {},
@@ -143,7 +142,7 @@ def sequences_to_solve(
             verbose=0,
             return_dict=True,
         )
-        share = figures[METRIC]
+        share = figures[task.metric]
         if share >= options.target:
             return seen, share
     return None, share

@@ -360,7 +360,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         ]
         inputs = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
         state = self.unpack_state(states)
-        self.hidden_size = self._control(inputs, state)[0].shape[-1]
+        if self.bypass_dropout:
+            self.hidden_size = self._control(inputs, state)[0].shape[-1]
         self.step(inputs, state)
         # An outer call in training mode draws masks here that hold no values.
         self.reset_dropout_mask()

@@ -16,16 +16,15 @@ from typing import NamedTuple
 
 import keras
 
-from keras_dnc.interface import mask_minimum_of
+from keras_dnc.interface import checked_mask_minimum
 from keras_dnc.layers import (
     ContentReadHead,
     ReadHead,
     SparseTemporalLinkage,
     WriteHead,
 )
+from keras_dnc.sparse_linkage import NUM_LINKS
 from keras_dnc.validation import boolean, positive_integer
-
-NUM_LINKS = 8
 
 # The sublayers that each shapes.
 SUBLAYERS = {
@@ -86,7 +85,7 @@ class Extensions(NamedTuple):
                 )
         extensions = Extensions(
             boolean("masked_keys", self.masked_keys),
-            mask_minimum_of(self.masked_keys, self.mask_minimum),
+            checked_mask_minimum(self.masked_keys, self.mask_minimum),
             boolean("deallocation", self.deallocation),
             boolean("sharpness", self.sharpness),
             boolean("layer_norm", self.layer_norm),

@@ -171,7 +171,12 @@ def interface_size(
         **extensions: Those of `part_shapes`.
     """
     shapes = part_shapes(word_size, num_reads, num_writes, **extensions)
-    return sum(math.prod(shape) for shape in shapes if shape)
+    return sum(map(_size, shapes))
+
+
+def _size(shape):
+    """Returns the number of elements of a part, 0 of one that is not there."""
+    return math.prod(shape) if shape else 0
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -243,7 +248,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         self.num_reads = positive_integer("num_reads", num_reads)
         self.num_writes = positive_integer("num_writes", num_writes)
         self.masked_keys = boolean("masked_keys", masked_keys)
-        self.mask_minimum = mask_minimum_of(self.masked_keys, mask_minimum)
+        self.mask_minimum = checked_mask_minimum(self.masked_keys, mask_minimum)
         self.sharpness = boolean("sharpness", sharpness)
         self.content_only = boolean("content_only", content_only)
         if projection is None:
@@ -270,7 +275,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
     @property
     def size(self) -> int:
         """The number of elements of `ξ`."""
-        return sum(math.prod(shape) for shape in self.part_shapes if shape)
+        return sum(map(_size, self.part_shapes))
 
     def build(self, hidden_shape):
         """Builds the projection for controller outputs of this shape."""
@@ -346,7 +351,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         """
         parts, start = [], 0
         for shape in self.part_shapes:
-            end = start + (math.prod(shape) if shape else 0)
+            end = start + _size(shape)
             part = vector[:, start:end]
             parts.append(shape and ops.reshape(part, (-1, *shape)))
             start = end
@@ -375,7 +380,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
         return cls(**deserialize_layers(config, layers, custom_objects))
 
 
-def mask_minimum_of(masked_keys: bool, mask_minimum: float) -> float:
+def checked_mask_minimum(masked_keys: bool, mask_minimum: float) -> float:
     """Returns the least value of a mask's elements.
 
     Args:

@@ -19,6 +19,7 @@ from keras_dnc.memory import erase_and_write, read
 from keras_dnc.precision import AtLeastFloat32
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.sparse_linkage import (
+    NUM_LINKS,
     SparseLink,
     sparse_directional_weightings,
     sparse_link,
@@ -228,7 +229,7 @@ class SparseTemporalLinkage(AtLeastFloat32, keras.layers.Layer):
     array([[[[0., 1., 0.]]]], dtype=float32)
     """
 
-    def __init__(self, num_links: int = 8, **kwargs):
+    def __init__(self, num_links: int = NUM_LINKS, **kwargs):
         super().__init__(**kwargs)
         self.num_links = positive_integer("num_links", num_links)
 

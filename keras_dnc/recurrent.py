@@ -8,6 +8,7 @@ from keras import ops
 from keras_dnc.cell import DNCCell
 from keras_dnc.checkpointing import scan
 from keras_dnc.dropout import dropout_masks
+from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.state import parts_of
 from keras_dnc.validation import positive_integer
 from keras_dnc.variables import ReadOnce, read_before_loop
@@ -61,7 +62,7 @@ class DNC(keras.layers.RNN):
 
     Raises:
         ValueError: If an argument is out of its range; if states in half
-            precision would round `sparse_links`; on JAX, if there is a
+            precision would round sparse links; on JAX, if there is a
             mask without `zero_output_for_mask` or `unroll`.
 
     Example:
@@ -127,12 +128,11 @@ class DNC(keras.layers.RNN):
         """Refuses sparse links whose columns would be rounded in a state."""
         exact = {"float16": 2**11, "bfloat16": 2**8}.get(self.compute_dtype)
         cell = self.cell
-        is_sparse = cell.extensions.sparse_links and not (
-            cell.extensions.content_only
-        )
+        link, _ = cell.read_head.state_shapes(cell.num_writes, cell.memory_size)
+        is_sparse = isinstance(link, SparseLink)
         if exact and is_sparse and cell.memory_size > exact:
             raise ValueError(
-                "`sparse_links` keeps numbers of slots in the state, which "
+                "Sparse links keep numbers of slots in the state, which "
                 f"Keras rounds to {self.compute_dtype} in a stateful layer and "
                 f"where it returns states: exact up to {exact}. Received: "
                 f"memory_size={cell.memory_size}"

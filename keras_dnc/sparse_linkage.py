@@ -23,6 +23,9 @@ from keras import ops
 
 from keras_dnc.gradients import with_gradient
 
+# Of each slot, as the paper has it.
+NUM_LINKS = 8
+
 
 class SparseLink(NamedTuple):
     """The `K` largest links in each row of `L`.
@@ -41,13 +44,19 @@ class SparseLink(NamedTuple):
 def sparse_link(
     previous_link: SparseLink, previous_precedence, write_weightings
 ) -> SparseLink:
-    """Returns the links of this step, as `keras_dnc.addressing.link` does.
+    """Returns `L[i,j] = (1 − w[i] − w[j]) L[i,j] + w[i] p[j]`, `L[i,i] = 0`.
+
+    Of the new `w[i] p[j]` those of the `K` largest elements of each, and of a
+    row the `K` largest. `keras_dnc.addressing.link` leaves nothing out.
 
     Args:
         previous_link: `L` of the previous step, two tensors of shape
             `(B, V, N, K)`.
         previous_precedence: Tensor `p` of the previous step, `(B, V, N)`.
         write_weightings: Tensor `w^w` of this step, `(B, V, N)`.
+
+    Returns:
+        A `SparseLink` of two tensors of shape `(B, V, N, K)`.
     """
     count = previous_link.values.shape[-1]
     columns = ops.stop_gradient(previous_link.columns)
@@ -65,7 +74,7 @@ def sparse_link(
 
     # + w[i] p[j] in the rows that were written, each of its old links and of
     # those to the slots written before.
-    added = _outer(written, preceding)
+    added = ops.expand_dims(written, -1) * ops.expand_dims(preceding, -2)
     new_columns = 1 + ops.expand_dims(before, -2)
     is_other = ops.expand_dims(rows + 1, -1) != new_columns
     old_values, old_columns = _rows(values, rows), _rows(columns, rows)
@@ -89,11 +98,6 @@ def sparse_link(
     )
 
 
-def _outer(rows, columns):
-    """Returns `x[i] y[j]` of tensors of shape `(..., K)`."""
-    return ops.expand_dims(rows, -1) * ops.expand_dims(columns, -2)
-
-
 def _starts(x):
     """Returns where each row `x[..., :]` starts in a flat `x`."""
     rows = ops.ones_like(x[..., 0], dtype="int32")
@@ -111,9 +115,14 @@ def _elements(x, columns):
     starts = _starts(x)
     while len(starts.shape) < len(columns.shape):
         starts = ops.expand_dims(starts, -1)
-    places = ops.maximum(ops.cast(columns, "int32") - 1, 0) + starts
-    elements = ops.take(ops.reshape(x, (-1,)), ops.reshape(places, (-1,)))
+    elements = ops.take(ops.reshape(x, (-1,)), _places(columns, starts))
     return ops.reshape(elements, ops.shape(columns))
+
+
+def _places(columns, starts):
+    """Returns flat places of columns, of which 0 stands for any."""
+    columns = ops.maximum(ops.cast(columns, "int32") - 1, 0)
+    return ops.reshape(columns + starts, (-1,))
 
 
 def _row_places(x, rows):
@@ -199,10 +208,7 @@ def _of_slots(read_weightings, heads):
 
 def _slot_places(x, columns):
     """Returns where columns of links are in a `(B·V·N, R)` tensor."""
-    starts = _starts(x[..., 0])[..., None, None]
-    return ops.reshape(
-        ops.maximum(ops.cast(columns, "int32") - 1, 0) + starts, (-1,)
-    )
+    return _places(columns, _starts(x[..., 0])[..., None, None])
 
 
 def _slots(x, columns):

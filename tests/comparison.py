@@ -22,6 +22,15 @@ def exact_tanh(x):
 TANH = exact_tanh if keras.backend.backend() == "jax" else "tanh"
 
 
+def lstm_of(units, dtype):
+    """The default controller: where its float64 is exact, the number alone."""
+    if TANH == "tanh":
+        return units
+    return keras.layers.LSTMCell(
+        units, activation=TANH, dtype=dtype, name="controller"
+    )
+
+
 class Sizes(NamedTuple):
     """A batch of examples, slots, their width, read heads and write heads."""
 

@@ -100,22 +100,30 @@ EXTENDED = {
     for name, arguments in COMBINATIONS.items()
     if name in ("content_only", "sparse_links") or name not in EXTENSIONS
 }
+TOGETHER = {"all", "all_with_links"}
+
+
+def how_often(name):
+    """Marks the tests of a combination of extensions."""
+    return pytest.mark.slow if name in TOGETHER else pytest.mark.exhaustive
 
 
 def extended():
     """A fixture that makes every test of a module run with extensions too.
 
-    With combinations of them, in the slow tests; what is a slow test of
-    itself with all that goes together alone.
+    With all of them, with and without links, in the slow tests; with the other
+    combinations in the exhaustive ones; what is a slow test of itself with all
+    that goes together alone.
     """
 
     @pytest.fixture(
         autouse=True,
         params=[
-            pytest.param(arguments, id=name, marks=pytest.mark.slow)
-            if arguments
-            else pytest.param(arguments, id=name)
-            for name, arguments in {"plain": {}, **EXTENDED}.items()
+            pytest.param({}, id="plain"),
+            *(
+                pytest.param(arguments, id=name, marks=how_often(name))
+                for name, arguments in EXTENDED.items()
+            ),
         ],
     )
     def extensions(request, monkeypatch):

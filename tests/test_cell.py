@@ -15,6 +15,7 @@ from comparison import (
     assert_close,
     assert_states_close,
     flat_state,
+    lstm_of,
     randomize,
     rounded,
     tensor,
@@ -31,15 +32,6 @@ X, UNITS, HIDDEN = 4, 3, 5
 @pytest.fixture
 def rng():
     return np.random.default_rng(6)
-
-
-def lstm_of(units, dtype):
-    """The default controller: where its float64 is exact, the number alone."""
-    if TANH == "tanh":
-        return units
-    return keras.layers.LSTMCell(
-        units, activation=TANH, dtype=dtype, name="controller"
-    )
 
 
 def make_cell(sizes, dtype, controller=None, **arguments):

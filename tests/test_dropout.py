@@ -338,21 +338,23 @@ LEAKS = [
         kind,
         jit,
         id=f"{wrapper.__name__}-{kind}-{'jit' if jit else 'graph'}",
-        marks=[tensorflow_only] if jit else [],
+        marks=[
+            pytest.mark.slow if jit == often else pytest.mark.exhaustive,
+            *([tensorflow_only] if jit else []),
+        ],
     )
-    for wrapper, kind in [
-        (wrap_dnc, "int"),
-        (wrap_dnc, "StackedRNNCells"),
-        (wrap_rnn, "GRUCell"),
-        (bidirectional, "LSTMCell"),
-        (in_a_stack, "int"),
-        (feed_forward, "int"),
+    for wrapper, kind, often in [
+        (wrap_dnc, "int", True),
+        (wrap_dnc, "StackedRNNCells", False),
+        (wrap_rnn, "GRUCell", False),
+        (bidirectional, "LSTMCell", True),
+        (in_a_stack, "int", False),
+        (feed_forward, "int", True),
     ]
     for jit in (False, True)
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("wrapper", "kind", "jit_compile"), LEAKS)
 def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
     layer = wrapper(**CONTROLLERS[kind]())
@@ -360,8 +362,9 @@ def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrapper", [bidirectional, in_a_stack])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("wrapper", "jit_compile"), [(bidirectional, True), (in_a_stack, False)]
+)
 def test_no_mask_of_the_bypass_outlives_its_function(wrapper, jit_compile):
     layer = wrapper(controller=5, bypass_dropout=0.25, seed=5)
     assert_works_after_fit(layer, jit_compile=jit_compile)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import reference
 from comparison import (
-    TANH,
     Sizes,
     all_sizes,
     assert_close,
     assert_states_close,
     dense,
+    lstm_of,
     randomize,
     rounded,
     tensor,
@@ -51,14 +51,9 @@ def rng():
 
 
 def make_cell(sizes, dtype="float32", **arguments):
-    controller = HIDDEN
-    if TANH != "tanh":
-        controller = keras.layers.LSTMCell(
-            HIDDEN, activation=TANH, dtype=dtype, name="controller"
-        )
     cell = keras_dnc.DNCCell(
         UNITS,
-        controller=controller,
+        controller=lstm_of(HIDDEN, dtype),
         memory_size=sizes.N,
         word_size=sizes.W,
         num_reads=sizes.R,
@@ -400,6 +395,12 @@ def test_columns_that_a_state_would_round_are_refused(option):
     make(257, sparse_links=8, content_only=True)
     make(257)
     make(257, "mixed_float16", sparse_links=8)
+    # One's own read head holds the same numbers.
+    own = keras_dnc.ReadHead(
+        temporal_linkage=keras_dnc.SparseTemporalLinkage(8)
+    )
+    with pytest.raises(ValueError, match="exact up to 256"):
+        make(257, read_head=own)
 
 
 def test_links_of_another_kind_are_refused():

@@ -337,18 +337,25 @@ def test_a_full_free_makes_a_slot_empty(widest_dtype, u, slot, R):
 @pytest.mark.slow
 @settings
 @hypothesis.given(
-    N=st.just(6), order=st.permutations(range(6)), V=st.integers(1, 2)
+    N=st.just(6),
+    order=st.permutations(range(6)),
+    V=st.integers(1, 2),
+    links=st.sampled_from([None, 1, 2]),
 )
-@hypothesis.example(N=3, order=[0, 1, 2], V=1)
+@hypothesis.example(N=3, order=[0, 1, 2], V=1, links=None)
 def test_links_lead_through_the_slots_in_the_order_of_writing(
-    widest_dtype, N, order, V
+    widest_dtype, N, order, V, links
 ):
     one_hot = np.eye(N)
     # The last head writes; another one, if there is, keeps still.
     w_w = np.zeros((1, V, N))
-    L, p = np.zeros((1, V, N, N)), np.zeros((1, V, N))
-    L, p = tensors([L, p], widest_dtype)
     linkage = keras_dnc.TemporalLinkage(dtype=widest_dtype)
+    if links:
+        linkage = keras_dnc.SparseTemporalLinkage(links, dtype=widest_dtype)
+    L, p = keras.tree.map_shape_structure(
+        lambda shape: tensor(np.zeros((1, *shape)), widest_dtype),
+        linkage.state_shapes(V, N),
+    )
     nowhere = tensor(np.zeros((1, 1, N)), widest_dtype)
     for slot in order:
         w_w[0, V - 1] = one_hot[slot]
@@ -411,7 +418,7 @@ def test_a_memory_plays_back_what_was_written(widest_dtype):
 # Slots have no order of their own
 
 
-def full_cell(sizes, dtype):
+def full_cell(sizes, dtype, **arguments):
     cell = keras_dnc.DNCCell(
         2,
         controller=keras.layers.LSTMCell(4, activation=TANH, dtype=dtype),
@@ -420,17 +427,24 @@ def full_cell(sizes, dtype):
         num_reads=sizes.R,
         num_writes=sizes.V,
         dtype=dtype,
+        **arguments,
     )
     cell.build((sizes.B, 3))
     return cell
 
 
-@pytest.mark.parametrize("V", [1, 2])
-def test_permuting_the_slots_leaves_the_output(V, widest_dtype):
-    sizes = Sizes(B=2, N=6, W=3, R=2, V=V)
-    cell = full_cell(sizes, widest_dtype)
+EXTENSIONS_BY_SLOT = {"none": {}, **EXTENSIONS}
+del EXTENSIONS_BY_SLOT["learned_memory"]
 
-    @hypothesis.settings(settings, max_examples=10)
+
+@pytest.mark.parametrize("V", [1, 2])
+@pytest.mark.parametrize("name", EXTENSIONS_BY_SLOT)
+def test_permuting_the_slots_leaves_the_output(V, name, widest_dtype):
+    sizes = Sizes(B=2, N=6, W=3, R=2, V=V)
+    arguments = EXTENSIONS_BY_SLOT[name]
+    cell = full_cell(sizes, widest_dtype, **arguments)
+
+    @hypothesis.settings(settings, max_examples=3 if arguments else 10)
     @hypothesis.given(
         seed=st.integers(0, 2**32 - 1), order=st.permutations(range(sizes.N))
     )
@@ -439,18 +453,17 @@ def test_permuting_the_slots_leaves_the_output(V, widest_dtype):
         randomize(cell, rng, widest_dtype, deviation=0.3)
         # Distinct usages: between equal ones the slots' order decides.
         state = reference.random_state(rng, *sizes[1:], sizes.B, (4, 4))
-        state = rounded(state, widest_dtype)
-        states = flat_state(state, widest_dtype)
-        permuted = flat_state(permute(state, order), widest_dtype)
+        state = reachable(rounded(state, widest_dtype), arguments)
+        states = state_tensors(cell, state, widest_dtype)
+        permuted = state_tensors(cell, permute(state, order), widest_dtype)
         for x in tensors(rng.normal(size=(STEPS, sizes.B, 3)), widest_dtype):
             y, states = cell(x, states)
             permuted_y, permuted = cell(x, permuted)
             assert_close(permuted_y, as_float64(y), widest_dtype)
 
-        expected = unpacked(cell, states)
-        expected = permute(expected, order)
+        expected = permute(unpacked(cell, states), order)
         actual = unpacked(cell, permuted)
-        for one, other in zip(actual[:-1], expected[:-1], strict=True):
+        for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(
                 one, other, rtol=0, atol=1e3 * np.finfo(widest_dtype).eps
             )
@@ -459,18 +472,26 @@ def test_permuting_the_slots_leaves_the_output(V, widest_dtype):
 
 
 def unpacked(cell, states):
+    """The state's parts but the controller's, its links dense ones."""
     state = cell.unpack_state(states)
-    parts = [as_float64(part) for part in state[:-1]]
-    return reference.State(*parts, state.controller_states)
+    link = state.link
+    if isinstance(link, keras_dnc.SparseLink):
+        link = tensor(dense(link), link.values.dtype)
+    parts = state._replace(link=link)[:-1]
+    return reference.State(
+        *(as_float64(part) if is_present(part) else part for part in parts), []
+    )
 
 
 def permute(state, order):
     order = list(order)
+    if is_present(state.L):
+        state = state._replace(
+            p=state.p[..., order], L=state.L[..., order, :][..., order]
+        )
     return state._replace(
         M=state.M[:, order],
         u=state.u[:, order],
-        p=state.p[..., order],
-        L=state.L[..., order, :][..., order],
         w_w=state.w_w[..., order],
         w_r=state.w_r[..., order],
     )
@@ -920,16 +941,7 @@ def run_extended(name, situation, dtype):
     logits = np.concatenate([situation.logits, more], axis=-1)
     for of_step in logits[..., : interface.size]:
         flat = step(tensor(of_step, dtype), flat)
-        state = cell.unpack_state(flat)
-        if isinstance(state.link, keras_dnc.SparseLink):
-            state = state._replace(link=dense(state.link))
-        yield keras_dnc.DNCState(
-            *(
-                as_float64(part) if is_present(part) else part
-                for part in state[:-1]
-            ),
-            [],
-        )
+        yield unpacked(cell, flat)
 
 
 @settings
@@ -940,21 +952,21 @@ def run_extended(name, situation, dtype):
 def test_what_holds_with_extensions(widest_dtype, situation, name):
     dtype = widest_dtype
     for state in run_extended(name, situation, dtype):
-        assert_between(state.usage, 0, 1, dtype)
-        assert_weightings(state.write_weightings, dtype)
-        total = state.read_weightings.sum(axis=-1)
+        assert_between(state.u, 0, 1, dtype)
+        assert_weightings(state.w_w, dtype)
+        total = state.w_r.sum(axis=-1)
         if name in ("content_only", "sharpness", "together"):
             # All that a read weighting is made of sums to 1.
             assert_between(total, 1, 1, dtype)
-        assert_weightings(state.read_weightings, dtype)
+        assert_weightings(state.w_r, dtype)
         assert all(np.isfinite(part).all() for part in state if len(part))
         if name == "content_only":
             continue
-        assert_weightings(state.precedence, dtype)
-        assert_between(state.link, 0, 1, dtype)
-        assert_between(state.link.sum(axis=-1), 0, 1, dtype)
-        assert not np.diagonal(state.link, axis1=-2, axis2=-1).any()
-        columns = state.link.sum(axis=-2) + state.precedence
+        assert_weightings(state.p, dtype)
+        assert_between(state.L, 0, 1, dtype)
+        assert_between(state.L.sum(axis=-1), 0, 1, dtype)
+        assert not np.diagonal(state.L, axis1=-2, axis2=-1).any()
+        columns = state.L.sum(axis=-2) + state.p
         assert_between(columns, 0, 1, dtype)
 
 

@@ -15,6 +15,7 @@ from helpers import (
     EXTENDED,
     FEATURES,
     SIZES,
+    TOGETHER,
     UNITS,
     DotProduct,
     arrays,
@@ -22,6 +23,7 @@ from helpers import (
     assert_differ,
     assert_equal,
     build,
+    how_often,
     make_cell,
     make_dnc,
     randomize,
@@ -335,15 +337,23 @@ def clone(model, folder):
 ROUNDTRIPS = [save_whole, save_weights, through_pickle, through_deepcopy, clone]
 # By default every kind goes through a file, and these through all else.
 OFTEN = {"int", "Sequential", "replaced"}
-SELDOM = {*EXTENDED} - {"all", "all_with_links"}
+SELDOM = {*EXTENDED} - TOGETHER
+
+
+def marks(kind, roundtrip):
+    if kind in OFTEN:
+        return ()
+    if kind in SELDOM:
+        return how_often(kind)
+    return () if roundtrip is save_whole else pytest.mark.slow
+
+
 COMBINATIONS = [
     pytest.param(
         kind,
         roundtrip,
         id=f"{kind}-{roundtrip.__name__}",
-        marks=()
-        if kind in OFTEN or (roundtrip is save_whole and kind not in SELDOM)
-        else pytest.mark.slow,
+        marks=marks(kind, roundtrip),
     )
     for kind, roundtrip in itertools.product(LAYERS, ROUNDTRIPS)
 ]

@@ -1,6 +1,7 @@
 """What tasks have in common whose answers are bits."""
 
 import dataclasses
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -12,11 +13,14 @@ from keras_dnc.tasks.task import Batch, GeneratedTask, option
 class BitsTask(GeneratedTask):
     """A task that is answered by the logits of some bits at a step.
 
-    A bit is wrong when its logit has the wrong sign. A subclass implements
-    `sample` and `input_labels`.
+    A bit is wrong when its logit has the wrong sign; `metric` names the share
+    of right ones in training. A subclass implements `sample` and
+    `input_labels`.
     """
 
     bits: int = option(8, "width of a word")
+
+    metric: ClassVar[str] = "right_bits"
 
     @property
     def output_labels(self) -> list[str]:
@@ -30,7 +34,7 @@ class BitsTask(GeneratedTask):
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
             "weighted_metrics": [
-                keras.metrics.BinaryAccuracy(name="right_bits", threshold=0.0)
+                keras.metrics.BinaryAccuracy(name=self.metric, threshold=0.0)
             ],
         }
 
