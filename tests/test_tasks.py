@@ -5,10 +5,16 @@ import pytest
 
 from keras_dnc.tasks import (
     TASKS,
+    Adding,
+    Argmax,
     AssociativeRecall,
     Copy,
     Echo,
+    GeneratedTask,
     KeyValueRecall,
+    PrioritySort,
+    RepeatCopy,
+    TwoWayKeyValueRecall,
 )
 
 
@@ -154,6 +160,227 @@ def test_key_value_uses_all_keys_where_it_must():
         }
 
 
+def test_two_way_key_value_asks_for_what_belongs_to_the_one_shown():
+    task = TwoWayKeyValueRecall(bits=4, max_length=6)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 12, 9)
+    shown_keys = []
+    for inputs, targets, weights in zip(*batch, strict=True):
+        questions = np.flatnonzero(inputs[:, 8])
+        length = len(questions)
+        np.testing.assert_array_equal(questions, length + np.arange(length))
+        pairs = [(vector[:4], vector[4:8]) for vector in inputs[:length]]
+        for part in zip(*pairs, strict=True):
+            assert len({tuple(word) for word in part}) == length
+        asked = set()
+        for step in range(12):
+            assert weights[step] == (step in questions)
+            if step not in questions:
+                assert not targets[step].any()
+                continue
+            # A word of zeros may stand on both sides: then either will do.
+            fits = [
+                (pair, side)
+                for pair, words in enumerate(pairs)
+                for side in (0, 1)
+                if (inputs[step, 4 * side : 4 * side + 4] == words[side]).all()
+                and not inputs[step, 4 * (1 - side) : 8 - 4 * side].any()
+                and (targets[step] == words[1 - side]).all()
+            ]
+            assert fits
+            if len(fits) == 1:
+                asked.add(fits[0][0])
+                shown_keys.append(fits[0][1] == 0)
+        assert len(asked) >= length - 2
+        assert not inputs[2 * length :].any()
+    share = np.mean(shown_keys)
+    assert abs(share - 1 / 2) < 5 * np.sqrt(1 / 4 / len(shown_keys))
+
+
+def test_keys_are_drawn_uniformly():
+    count = 20_000
+    task = KeyValueRecall(bits=2, min_length=3, max_length=3)
+    batch = task.sample(count, np.random.default_rng(1))
+    numbers = batch.inputs[:, :3, :2] @ [1, 2]
+    rows, counts = np.unique(numbers, axis=0, return_counts=True)
+    # Three different ones of four in any order.
+    assert len(rows) == 24
+    bound = 5 * np.sqrt(1 / 24 * 23 / 24 / count)
+    assert np.abs(counts / count - 1 / 24).max() < bound
+
+
+def repeat_copy_answers(inputs, bits, largest):
+    """Says what a RepeatCopy sequence asks for: {step: word and end mark}."""
+    assert inputs[0, bits] == 1 and inputs[0].sum() == 1
+    heard = []
+    for step, vector in enumerate(inputs[1:], start=1):
+        assert vector[bits] == 0
+        if vector[bits + 1] > 0:
+            assert not vector[:bits].any()
+            repeats = vector[bits + 1] * largest
+            assert repeats == pytest.approx(round(repeats))
+            said = [[*word, 0] for word in heard] * round(repeats)
+            said.append([0] * bits + [1])
+            answers = {step + 1 + i: word for i, word in enumerate(said)}
+            return answers, len(heard), round(repeats)
+        heard.append(vector[:bits])
+    raise AssertionError("a sequence without a number of repeats")
+
+
+def test_repeat_copy_asks_for_the_words_so_many_times():
+    task = RepeatCopy(bits=3, max_length=4, min_repeats=2, max_repeats=5)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 27, 5)
+    assert len(task.input_labels) == 5
+    assert len(task.output_labels) == 4
+    seen = []
+    for inputs, targets, weights in zip(*batch, strict=True):
+        answers, length, repeats = repeat_copy_answers(inputs, 3, 10)
+        seen.append((length, repeats))
+        for step in range(27):
+            assert weights[step] == (step in answers)
+            np.testing.assert_array_equal(
+                targets[step], answers.get(step, np.zeros(4))
+            )
+        assert not inputs[length + 2 :].any()
+    assert {length for length, _ in seen} == {1, 2, 3, 4}
+    assert {repeats for _, repeats in seen} == {2, 3, 4, 5}
+    # The longest is as long as there is room.
+    assert max(length * (repeats + 1) + 3 for length, repeats in seen) == 27
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_repeats": 6}, "at most max_repeats=5.*min_repeats=6"),
+        ({"max_repeats": 11}, "at most largest_repeats=10.*max_repeats=11"),
+    ],
+)
+def test_numbers_of_repeats_that_do_not_fit_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        RepeatCopy(**options)
+
+
+@pytest.mark.parametrize("answers", [3, 16])
+def test_priority_sort_asks_for_the_words_by_priority(answers):
+    task = PrioritySort(bits=5, max_length=6, answers=answers)
+    batch = task.sample(300, np.random.default_rng(0))
+    steps = 7 + min(answers, 6)
+    assert batch.inputs.shape == (300, steps, 7)
+    assert len(task.input_labels) == 7
+    lengths = []
+    for inputs, targets, weights in zip(*batch, strict=True):
+        (end,) = np.flatnonzero(inputs[:, 6])
+        assert not inputs[end, :6].any()
+        assert not inputs[end + 1 :].any()
+        heard = [(vector[5], tuple(vector[:5])) for vector in inputs[:end]]
+        assert all(-1 <= priority <= 1 for priority, _ in heard)
+        said = [word for _, word in sorted(heard, reverse=True)][:answers]
+        asked = np.arange(steps) > end
+        asked &= np.arange(steps) <= end + len(said)
+        np.testing.assert_array_equal(weights, asked)
+        np.testing.assert_array_equal(targets[asked], said)
+        assert not targets[~asked].any()
+        lengths.append(end)
+    assert set(lengths) == {2, 3, 4, 5, 6}
+
+
+def test_priorities_are_uniform():
+    task = PrioritySort(min_length=20, max_length=20)
+    batch = task.sample(1_000, np.random.default_rng(2))
+    priorities = np.sort(batch.inputs[:, :20, 8].ravel())
+    # Kolmogorov's bound, exceeded with probability 2 exp(-2 · 2.5²) = 7e-6.
+    distance = np.abs((priorities + 1) / 2 - np.linspace(0, 1, 20_000)).max()
+    assert distance < 2.5 / np.sqrt(20_000)
+
+
+def test_adding_asks_for_the_sum_of_the_marked_numbers():
+    task = Adding(max_length=6)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 7, 3)
+    lengths = []
+    for inputs, targets, weights in zip(*batch, strict=True):
+        (end,) = np.flatnonzero(inputs[:, 2])
+        marked = np.flatnonzero(inputs[:, 1])
+        assert len(marked) == 2 and marked[1] < end
+        assert not inputs[end + 1 :].any()
+        assert not inputs[end, :2].any()
+        total = sum(float(inputs[step, 0]) for step in marked)
+        expected = np.zeros((7, 1))
+        expected[end] = total
+        np.testing.assert_allclose(targets, expected, rtol=1e-6)
+        np.testing.assert_array_equal(weights, np.arange(7) == end)
+        lengths.append(end)
+    assert set(lengths) == {2, 3, 4, 5, 6}
+
+
+def test_each_pair_of_numbers_is_added_as_often():
+    count = 30_000
+    task = Adding(min_length=4, max_length=4)
+    batch = task.sample(count, np.random.default_rng(3))
+    pairs, counts = np.unique(batch.inputs[:, :, 1], axis=0, return_counts=True)
+    assert len(pairs) == 6
+    bound = 5 * np.sqrt(1 / 6 * 5 / 6 / count)
+    assert np.abs(counts / count - 1 / 6).max() < bound
+
+
+def test_adding_counts_sums_that_are_off():
+    task = Adding()
+    batch = task.sample(10, np.random.default_rng(0))
+    outputs = batch.targets + 0.03
+    outputs[batch.weights == 0] = 9
+    figures = task.score(outputs, batch)
+    assert figures["wrong sums"] == 0
+    assert figures["mean squared error"] == pytest.approx(9e-4, rel=1e-4)
+    outputs[4] -= 0.08
+    figures = task.score(outputs, batch)
+    assert figures["wrong sums"] == 1
+    assert figures["wrong sums in %"] == pytest.approx(10)
+
+
+def test_argmax_asks_for_the_place_of_the_first_largest():
+    task = Argmax(digits=5, max_length=6, places=8)
+    batch = task.sample(300, np.random.default_rng(0))
+    assert batch.inputs.shape == (300, 7, 6)
+    assert batch.targets.shape == (300, 7, 8)
+    lengths, ties = [], 0
+    for inputs, targets, weights in zip(*batch, strict=True):
+        (end,) = np.flatnonzero(inputs[:, 5])
+        digits = [list(vector).index(1) for vector in inputs[:end]]
+        np.testing.assert_array_equal(inputs[:end].sum(-1), 1)
+        assert not inputs[end + 1 :].any()
+        expected = np.zeros((7, 8))
+        expected[end, digits.index(max(digits))] = 1
+        np.testing.assert_array_equal(targets, expected)
+        np.testing.assert_array_equal(weights, np.arange(7) == end)
+        lengths.append(end)
+        ties += digits.count(max(digits)) > 1
+    assert set(lengths) == {2, 3, 4, 5, 6}
+    assert ties > 30
+
+
+def test_argmax_counts_wrong_places():
+    task = Argmax()
+    batch = task.sample(20, np.random.default_rng(0))
+    outputs = batch.targets.copy()
+    outputs[batch.weights == 0] = np.eye(20)[0]
+    assert task.score(outputs, batch)["wrong places"] == 0
+    outputs[7] = np.roll(outputs[7], 1, axis=-1)
+    figures = task.score(outputs, batch)
+    assert figures["wrong places"] == 1
+    assert figures["wrong places in %"] == pytest.approx(5)
+
+
+def test_more_digits_than_places_are_refused():
+    with pytest.raises(ValueError, match="at most places=5.*max_length=6"):
+        Argmax(max_length=6, places=5)
+
+
+def test_one_number_is_no_sum():
+    with pytest.raises(ValueError, match="at least 2.*min_length=1"):
+        Adding(min_length=1)
+
+
 def test_more_pairs_than_keys_are_refused():
     with pytest.raises(ValueError, match="at most 4.*2 bits.*max_length=5"):
         KeyValueRecall(bits=2, max_length=5)
@@ -164,7 +391,7 @@ def test_one_item_has_none_after_it():
         AssociativeRecall(min_length=1)
 
 
-GENERATED = [Echo, Copy, AssociativeRecall, KeyValueRecall]
+GENERATED = [task for task in TASKS.values() if issubclass(task, GeneratedTask)]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +473,12 @@ def test_tasks_are_listed_by_their_names():
     assert {name: task.name for name, task in TASKS.items()} == {
         "echo": "echo",
         "copy": "copy",
+        "repeat-copy": "repeat-copy",
         "associative-recall": "associative-recall",
         "key-value": "key-value",
+        "two-way-key-value": "two-way-key-value",
+        "priority-sort": "priority-sort",
+        "adding": "adding",
+        "argmax": "argmax",
         "babi": "babi",
     }

@@ -54,7 +54,7 @@ class AssociativeRecall(BitsTask):
     @property
     def input_labels(self) -> list[str]:
         """The bits, the cue of an item and that of the question."""
-        return [*self.output_labels, "item", "question"]
+        return [*self.bit_labels, "item", "question"]
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.

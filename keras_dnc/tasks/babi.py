@@ -13,7 +13,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_dnc.tasks.task import Batch, Recipe, Task, option
+from keras_dnc.tasks.task import Batch, Recipe, Task, option, softmax
 
 LANGUAGES = ("en", "en-10k")
 TASKS = 20
@@ -167,13 +167,10 @@ class Babi(Task):
         self, outputs: np.ndarray, batch: Batch, example: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Shows logits as probabilities, and word numbers as one-hot."""
-        exponentials = np.exp(outputs - outputs.max(-1, keepdims=True))
         one_hot = batch._replace(
             targets=np.eye(outputs.shape[-1])[batch.targets]
         )
-        return super().shown(
-            exponentials / exponentials.sum(-1, keepdims=True), one_hot, example
-        )
+        return super().shown(softmax(outputs), one_hot, example)
 
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every answer word is right.

@@ -23,9 +23,14 @@ class BitsTask(GeneratedTask):
     metric: ClassVar[str] = "right_bits"
 
     @property
+    def bit_labels(self) -> list[str]:
+        """The name of each bit of a word."""
+        return [f"bit {i}" for i in range(self.bits)]
+
+    @property
     def output_labels(self) -> list[str]:
         """The bits."""
-        return [f"bit {i}" for i in range(self.bits)]
+        return self.bit_labels
 
     def compile_arguments(self) -> dict:
         """Cross-entropy of each bit, and the share of right bits."""
@@ -47,7 +52,7 @@ class BitsTask(GeneratedTask):
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts wrong bits."""
         wrong = ((outputs > 0) != (batch.targets > 0)).sum(-1) * batch.weights
-        bits = batch.weights.sum() * self.bits
+        bits = batch.weights.sum() * outputs.shape[-1]
         return {
             "sequences": len(outputs),
             "wrong bits": int(wrong.sum()),

@@ -38,7 +38,7 @@ class Copy(BitsTask):
     @property
     def input_labels(self) -> list[str]:
         """The bits and the two cues."""
-        return [*self.output_labels, "start", "end"]
+        return [*self.bit_labels, "start", "end"]
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.

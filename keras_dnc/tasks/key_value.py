@@ -1,4 +1,4 @@
-"""Key-value recall: hear pairs, then say each key's value."""
+"""Key-value recall: hear pairs, then say what belongs to one of the two."""
 
 import dataclasses
 
@@ -55,7 +55,7 @@ class KeyValueRecall(BitsTask):
     def input_labels(self) -> list[str]:
         """The bits of a key, those of a value, and the cue of a question."""
         keys = [f"key bit {i}" for i in range(self.bits)]
-        return [*keys, *self.output_labels, "question"]
+        return [*keys, *self.bit_labels, "question"]
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
@@ -67,27 +67,118 @@ class KeyValueRecall(BitsTask):
         Returns:
             A `Batch` of `2 · max_length` steps.
         """
-        bits, longest = self.bits, self.max_length
-        lengths = rng.integers(self.min_length, longest + 1, count)
-        keys = np.stack([_distinct(longest, bits, rng) for _ in range(count)])
-        values = rng.integers(0, 2, (count, longest, bits)).astype("float32")
+        lengths, keys, values = self._pairs(count, rng)
+        order = _orders(lengths, self.max_length, rng)
+        return self._sequences(
+            lengths,
+            keys,
+            values,
+            asked_keys=_taken(keys, order),
+            asked_values=np.zeros_like(values),
+            answers=_taken(values, order),
+        )
 
-        inputs = np.zeros((count, 2 * longest, 2 * bits + 1), "float32")
-        targets = np.zeros((count, 2 * longest, bits), "float32")
-        weights = np.zeros((count, 2 * longest), "float32")
-        for sequence, length in enumerate(lengths):
-            order = rng.permutation(length)
-            questions = slice(length, 2 * length)
-            inputs[sequence, :length, :bits] = keys[sequence, :length]
-            inputs[sequence, :length, bits:-1] = values[sequence, :length]
-            inputs[sequence, questions, :bits] = keys[sequence, order]
-            inputs[sequence, questions, -1] = 1
-            targets[sequence, questions] = values[sequence, order]
-            weights[sequence, questions] = 1
+    def _pairs(self, count, rng):
+        """Returns lengths, keys no two of which are the same, and values."""
+        longest = self.max_length
+        lengths = rng.integers(self.min_length, longest + 1, count)
+        keys = _distinct(count, longest, self.bits, rng)
+        return lengths, keys, rng.integers(0, 2, keys.shape)
+
+    def _sequences(
+        self, lengths, keys, values, asked_keys, asked_values, answers
+    ):
+        """Returns the `Batch` of pairs, questions and their answers."""
+        (count, longest, bits), steps = keys.shape, 2 * self.max_length
+        sequence, pair = np.nonzero(np.arange(longest) < lengths[:, None])
+        question = lengths[sequence] + pair
+        inputs = np.zeros((count, steps, 2 * bits + 1), "float32")
+        inputs[sequence, pair, :bits] = keys[sequence, pair]
+        inputs[sequence, pair, bits:-1] = values[sequence, pair]
+        inputs[sequence, question, :bits] = asked_keys[sequence, pair]
+        inputs[sequence, question, bits:-1] = asked_values[sequence, pair]
+        inputs[sequence, question, -1] = 1
+        targets = np.zeros((count, steps, bits), "float32")
+        targets[sequence, question] = answers[sequence, pair]
+        weights = np.zeros((count, steps), "float32")
+        weights[sequence, question] = 1
         return Batch(inputs, targets, weights)
 
 
-def _distinct(count, bits, rng):
-    """Returns words of some bits, no two the same, of shape `(count, bits)`."""
-    numbers = rng.choice(2**bits, size=count, replace=False)
-    return (numbers[:, None] >> np.arange(bits)) & 1
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoWayKeyValueRecall(KeyValueRecall):
+    """Pairs of a key and a value, then of each pair one of the two.
+
+    As `KeyValueRecall`, but a question shows the key or the value, at random,
+    where it stood in the pair, and the target is the other. The values of a
+    sequence are distinct too. What a key of the memory looks for thus changes
+    from question to question.
+
+    Source: Csordás & Schmidhuber, [Improving differentiable neural computers
+    through memory masking, de-allocation, and link distribution sharpness
+    control](https://arxiv.org/abs/1904.10278), 2019, where the questions of
+    the two kinds come one kind after the other.
+
+    Raises:
+        ValueError: If an option is not a positive integer, if `min_length` is
+            above `max_length`, or if there are fewer keys than pairs.
+    """
+
+    name = "two-way-key-value"
+    summary = "say the value of a key, or the key of a value"
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences.
+
+        Args:
+            count: How many.
+            rng: Where lengths, pairs, the order of questions and what they
+                show come from.
+
+        Returns:
+            A `Batch` of `2 · max_length` steps.
+        """
+        lengths, keys, _ = self._pairs(count, rng)
+        values = _distinct(count, self.max_length, self.bits, rng)
+        order = _orders(lengths, self.max_length, rng)
+        shows_key = rng.integers(0, 2, (*order.shape, 1))
+        asked_keys, asked_values = _taken(keys, order), _taken(values, order)
+        return self._sequences(
+            lengths,
+            keys,
+            values,
+            asked_keys=asked_keys * shows_key,
+            asked_values=asked_values * (1 - shows_key),
+            answers=np.where(shows_key, asked_values, asked_keys),
+        )
+
+
+def _distinct(count, length, bits, rng):
+    """Returns words of some bits, `(count, length, bits)`, distinct in a row.
+
+    The numbers of a row are drawn by Robert Floyd's algorithm: of those below
+    `k + 1` one that is there already is replaced by `k`.
+
+    Source: Bentley & Floyd, Programming pearls: a sample of brilliance,
+    Communications of the ACM 30 (9), 1987.
+    """
+    numbers = np.full((count, length), -1)
+    largest = range(2**bits - length, 2**bits)
+    for place, k in enumerate(largest):
+        drawn = rng.integers(0, k + 1, count)
+        is_there = (numbers == drawn[:, None]).any(-1)
+        numbers[:, place] = np.where(is_there, k, drawn)
+    # Large numbers tend to come last.
+    numbers = rng.permuted(numbers, axis=-1)
+    return (numbers[..., None] >> np.arange(bits)) & 1
+
+
+def _orders(lengths, longest, rng):
+    """Returns a permutation of the first `n` places of each row."""
+    keys = rng.random((len(lengths), longest))
+    keys[np.arange(longest) >= lengths[:, None]] = 1
+    return keys.argsort(-1, kind="stable")
+
+
+def _taken(words, order):
+    return np.take_along_axis(words, order[..., None], axis=1)

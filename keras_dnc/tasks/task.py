@@ -200,3 +200,9 @@ class GeneratedTask(Task):
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns `test_sequences` fresh sequences."""
         return self.sample(self.test_sequences, rng)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of logits, shape `(..., Y)`."""
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
