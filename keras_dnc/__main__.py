@@ -12,9 +12,10 @@ from pathlib import Path
 
 import keras
 
-from keras_dnc import ablation, benchmark, training
+from keras_dnc import ablation, benchmark, runs, training
 from keras_dnc.bayesian import comparison
 from keras_dnc.bayesian import echo as bayesian_echo
+from keras_dnc.progress import Progress
 from keras_dnc.tasks import TASKS, BitsTask, Recipe
 from keras_dnc.tasks.echo import Echo
 
@@ -42,29 +43,72 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options):
+    out = Path(options.out)
+    unfinished = out.with_name(f"{out.name}-unfinished")
+    _refuse_existing(out, options)
+    _refuse_picture_without_matplotlib(options)
+    task, recipe, seed = (_resumed if options.resume else _begun)(
+        unfinished, options
+    )
+    progress = Progress(unfinished)
+    model = training.train(task, recipe, seed, progress, verbose=_verbose())
+    figures = training.evaluate(model, task, seed)
+    model.save(unfinished / runs.MODEL_FILE)
+    if options.picture:
+        _draw(unfinished / PICTURE_FILE, model, task, seed)
+    progress.delete()
+    _rename(unfinished, out)
+    _print_table(figures)
+    _print_saved(out)
+
+
+def _begun(folder, options):
+    """Makes the folder of a training; returns task, recipe and seed."""
     task_class = TASKS[options.task_name]
     task = task_class(**_given(options, task_class))
     recipe = dataclasses.replace(task.recipe, **_given(options, Recipe))
-    out = Path(options.out)
-    _refuse_existing(out, options)
-    _refuse_picture_without_matplotlib(options)
-    model = training.train(task, recipe, options.seed, verbose=_verbose())
-    figures = training.evaluate(model, task, options.seed)
+    seed = options.seed or 0
+    if folder.exists() and not options.overwrite:
+        raise FileExistsError(
+            f"{folder}: a training that did not come to its end; go on with "
+            "--resume, or begin again with --overwrite"
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    runs.save_settings(folder, task, recipe, seed)
+    return task, recipe, seed
 
-    with _unfinished(out) as folder:
-        training.save(folder, model, task)
-        if options.picture:
-            _draw(folder / PICTURE_FILE, model, task, options.seed)
-    _print_table(figures)
-    _print_saved(out)
+
+def _resumed(folder, options):
+    """Returns task, recipe and seed of a training that was cut off."""
+    task, recipe, seed = runs.load_settings(folder, options.task_name)
+    given = {**_given(options, type(task)), **_given(options, Recipe)}
+    # It may go on for longer than it was to.
+    recipe = dataclasses.replace(
+        recipe, epochs=given.pop("epochs", recipe.epochs)
+    )
+    if options.seed is not None:
+        given["seed"] = options.seed
+    saved = {**dataclasses.asdict(task), **dataclasses.asdict(recipe)}
+    saved["seed"] = seed
+    for name, value in given.items():
+        if value != saved[name]:
+            raise ValueError(
+                f"--resume goes on with a training of {name}={saved[name]}. "
+                f"Received: {name}={value}"
+            )
+    runs.save_settings(folder, task, recipe, seed)
+    return task, recipe, seed
 
 
 def _evaluate(options):
     task_class = TASKS[options.task_name]
     folder = Path(options.folder)
-    model, task = training.load(
+    task = runs.load_task(
         folder, options.task_name, **_given(options, task_class)
     )
+    model = runs.load_model(folder)
     _print_table(training.evaluate(model, task, options.seed))
 
 
@@ -143,7 +187,7 @@ def _bayesian_echo(options):
     )
     rows = bayesian_echo.by_length(model, task, settings, options.seed)
     with _unfinished(out) as folder:
-        model.save(folder / training.MODEL_FILE)
+        model.save(folder / runs.MODEL_FILE)
         if options.picture:
             from keras_dnc.plots import uncertainty_by_length
 
@@ -187,9 +231,13 @@ def _unfinished(out):
         folder = Path(unfinished, out.name)
         folder.mkdir()
         yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
+        _rename(folder, out)
+
+
+def _rename(folder, out):
+    if out.exists():
+        shutil.rmtree(out)
+    folder.rename(out)
 
 
 def _print_saved(out):
@@ -254,6 +302,13 @@ def _parser():
             defaults=dataclasses.asdict(task.recipe),
         )
         _add_output(options, f"runs/{name}", "the memory at work")
+        # Not given, a training that is resumed keeps its own.
+        options.set_defaults(seed=None)
+        options.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on with a training that did not come to its end",
+        )
 
         options = evaluate.add_parser(
             name, help=task.summary, description=_first_line(task)

@@ -1,18 +1,13 @@
-"""Training a DNC on a task, and keeping what came of it."""
+"""Training a DNC on a task, and what it scores."""
 
-import dataclasses
-import json
-import zipfile
-from pathlib import Path
+import itertools
 
 import keras
 import numpy as np
 
+from keras_dnc.progress import Progress
 from keras_dnc.recurrent import DNC
-from keras_dnc.tasks import TASKS, Recipe, Task
-
-MODEL_FILE = "model.keras"
-TASK_FILE = "task.json"
+from keras_dnc.tasks import Batch, GeneratedTask, Recipe, Task
 
 
 def build_model(task: Task, recipe: Recipe) -> keras.Model:
@@ -52,30 +47,66 @@ def build_model(task: Task, recipe: Recipe) -> keras.Model:
     return model
 
 
-def train(task: Task, recipe: Recipe, seed: int, **fit_arguments):
+def train(
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress | None = None,
+    **fit_arguments,
+) -> keras.Model:
     """Trains a new model on a task.
+
+    The weights, the sequences of each epoch and their order follow from the
+    seed alone, so that a training that goes on comes to what it would have
+    come to without having been cut off.
 
     Args:
         task: What to train on.
         recipe: Sizes and settings.
-        seed: Seed of the weights, of the training sequences and their order.
+        seed: Seed of all that is random.
+        progress: Where each epoch is saved, and what was saved there before
+            is gone on with.
         **fit_arguments: More arguments of `model.fit`.
 
     Returns:
         The trained `keras.Model`.
     """
     keras.utils.set_random_seed(seed)
-    data = task.training_data(np.random.default_rng(seed))
     model = build_model(task, recipe)
+    done = progress.restore(model) if progress else 0
+    if done >= recipe.epochs:
+        return model
+    epochs = _epochs(task, seed, done)
+    first = next(epochs)
     model.fit(
-        data.inputs,
-        data.targets,
-        sample_weight=data.weights,
-        batch_size=recipe.batch_size,
+        _batches(itertools.chain([first], epochs), recipe.batch_size),
+        steps_per_epoch=-(-len(first.inputs) // recipe.batch_size),
+        initial_epoch=done,
         epochs=recipe.epochs,
+        # What a generator yields is in its order.
+        shuffle=False,
+        callbacks=[progress] if progress else None,
         **fit_arguments,
     )
     return model
+
+
+def _epochs(task, seed, done):
+    """Yields the sequences of each epoch after those done, in their order."""
+    data = None
+    for epoch in itertools.count(done):
+        if data is None or isinstance(task, GeneratedTask):
+            data = task.training_data(np.random.default_rng([seed, 0, epoch]))
+        rng = np.random.default_rng([seed, 2, epoch])
+        order = rng.permutation(len(data.inputs))
+        yield Batch(*(part[order] for part in data))
+
+
+def _batches(epochs, size):
+    """Yields batches of inputs, targets and weights."""
+    for data in epochs:
+        for start in range(0, len(data.inputs), size):
+            yield tuple(part[start : start + size] for part in data)
 
 
 def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
@@ -99,73 +130,3 @@ def test_batch(task: Task, seed: int):
         seed: Seed of the sequences.
     """
     return task.test_data(np.random.default_rng([seed, 1]))
-
-
-def save(folder: Path, model: keras.Model, task: Task):
-    """Saves a model and its task to a folder.
-
-    Args:
-        folder: An existing folder; it gets `model.keras` and `task.json`.
-        model: The model.
-        task: The task it was trained on.
-    """
-    model.save(folder / MODEL_FILE)
-    options = {"name": task.name, **dataclasses.asdict(task)}
-    text = json.dumps(options, indent=2, ensure_ascii=False)
-    (folder / TASK_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def load(folder: Path, name: str, **options) -> tuple[keras.Model, Task]:
-    """Loads a model and its task from a folder that `save` wrote.
-
-    Args:
-        folder: The folder.
-        name: The name of the task that the model must have been trained on.
-        **options: Options of the task to replace, for instance longer
-            sequences than those of training.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file is damaged or an option is out of its range.
-    """
-    for file in (folder / MODEL_FILE, folder / TASK_FILE):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file}: expected a file that `train` wrote. There is none"
-            )
-    task = _saved_task(folder / TASK_FILE, name, options)
-    try:
-        return keras.saving.load_model(folder / MODEL_FILE), task
-    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{folder / MODEL_FILE}: expected a model as `train` saves it. "
-            f"Received a file that cannot be loaded: {error}"
-        ) from error
-
-
-def _saved_task(file, name, options):
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-        saved_name = saved.pop("name")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file}: expected a task's name and options, as `train` writes "
-            f"them. Received another content: {error!r}"
-        ) from error
-    if saved_name != name:
-        raise ValueError(
-            f"{file}: expected a model trained on {name}. Received one "
-            f"trained on {saved_name}"
-        )
-    names = {field.name for field in dataclasses.fields(TASKS[name])}
-    if saved.keys() - names:
-        raise ValueError(
-            f"{file}: expected options among {sorted(names)}. Received: "
-            f"{sorted(saved)}"
-        )
-    # JSON has lists alone, and the vocabulary is a tuple.
-    saved = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in saved.items()
-    }
-    return TASKS[name](**{**saved, **options})

@@ -270,13 +270,27 @@ SHORT = {
 } - LONG
 
 
+# Those that XLA compiles in the slow tests.
+COMPILED = {
+    "LSTMCellFlipout",
+    "mask",
+    "stateful",
+    "Bidirectional",
+    "StackedRNNCells",
+    "BayesianDNC, reparameterization, mask",
+}
+
+
+def marks(run, mode):
+    if (run, mode) in SHORT:
+        return ()
+    if run == "xla" and mode not in COMPILED:
+        return pytest.mark.exhaustive
+    return pytest.mark.slow
+
+
 COMBINATIONS = [
-    pytest.param(
-        run,
-        mode,
-        id=f"{mode}-{run}",
-        marks=() if (run, mode) in SHORT else pytest.mark.slow,
-    )
+    pytest.param(run, mode, id=f"{mode}-{run}", marks=marks(run, mode))
     for run, mode in itertools.product(RUNS, MODES)
 ]
 
@@ -800,18 +814,28 @@ def test_every_variable_gets_a_gradient(cell, place):
         assert np.any(arrays(gradient) != 0), variable.path
 
 
-# That of a default run: a DNC takes 10 s to trace, XLA as long to compile.
-TRAINED = {("LSTMCellFlipout", "VariationalRNN", True)}
+# The slow ones: a DNC takes 10 s to trace, XLA as long to compile.
+TRAINED = {
+    ("LSTMCellFlipout", "VariationalRNN", True),
+    ("GRUCellFlipout", "RNN", True),
+    ("LSTMCellReparameterization", "BayesianDNC", True),
+    ("GRUCellReparameterization", "DNC", False),
+    *((cell, "VariationalRNN", False) for cell in CELLS),
+}
 
 
 @pytest.mark.parametrize(
     ("cell", "place", "jit_compile"),
     [
-        pytest.param(*case, marks=() if case in TRAINED else pytest.mark.slow)
+        pytest.param(
+            *case,
+            marks=pytest.mark.slow
+            if case in TRAINED
+            else pytest.mark.exhaustive,
+        )
         for case in itertools.product(CELLS, PLACES, (False, True))
     ],
 )
-@pytest.mark.slow
 def test_the_loss_falls(cell, place, jit_compile):
     inputs = sequences(batch=16, steps=3)
     model = keras.Sequential(

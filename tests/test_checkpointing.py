@@ -79,25 +79,41 @@ WAYS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+def often(*values, slow):
+    """A case of the slow tests, or of the exhaustive ones."""
+    mark = pytest.mark.slow if slow else pytest.mark.exhaustive
+    return pytest.param(*values, marks=mark)
+
+
+@pytest.mark.parametrize(
+    "way", [often(way, slow=way == "last") for way in WAYS]
+)
 def test_outputs_states_and_gradients_are_the_same(way):
     assert_same(way, masked=False, jit_compile=False)
 
 
 # In segments of 4 steps three are left, in those of 11 none; one of 20 would
 # be longer than the sequence.
-@pytest.mark.slow
-@pytest.mark.parametrize("every", [1, 4, 5, STEPS, 20])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "every"),
+    [
+        often(way, every, slow=way == "sequences" or every == 4)
+        for way in WAYS
+        for every in (1, 4, 5, STEPS, 20)
+    ],
+)
 def test_they_are_the_same_for_segments_of_any_length(way, every):
     assert_same(way, masked=True, jit_compile=False, every=every)
 
 
-@pytest.mark.slow
+# XLA takes a minute for each.
 @pytest.mark.parametrize(
     ("way", "masked"),
-    [("sequences", False), *((way, True) for way in WAYS)],
+    [
+        often(way, masked, slow=masked and way == "sequences")
+        for way in WAYS
+        for masked in (False, True)
+    ],
 )
 def test_they_are_the_same_compiled_by_xla(way, masked):
     assert_same(way, masked, jit_compile=True)
@@ -169,9 +185,14 @@ def test_a_stateful_model_trains_the_same(jit_compile):
     assert len(set(losses[0])) == 4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("name", ["all", "all_with_links"])
+@pytest.mark.parametrize(
+    ("name", "jit_compile"),
+    [
+        often(name, jit, slow=jit == (name == "all_with_links"))
+        for name in ("all", "all_with_links")
+        for jit in (False, True)
+    ],
+)
 def test_a_model_with_extensions_trains_the_same(name, jit_compile):
     losses = []
     for every in (None, 4):

@@ -339,16 +339,17 @@ LEAKS = [
         jit,
         id=f"{wrapper.__name__}-{kind}-{'jit' if jit else 'graph'}",
         marks=[
-            pytest.mark.slow if jit == often else pytest.mark.exhaustive,
+            pytest.mark.slow if jit == slow else pytest.mark.exhaustive,
             *([tensorflow_only] if jit else []),
         ],
     )
-    for wrapper, kind, often in [
+    # With the compiler that is used in the slow tests, if one is.
+    for wrapper, kind, slow in [
         (wrap_dnc, "int", True),
-        (wrap_dnc, "StackedRNNCells", False),
+        (wrap_dnc, "StackedRNNCells", None),
         (wrap_rnn, "GRUCell", False),
-        (bidirectional, "LSTMCell", True),
-        (in_a_stack, "int", False),
+        (bidirectional, "LSTMCell", False),
+        (in_a_stack, "int", None),
         (feed_forward, "int", True),
     ]
     for jit in (False, True)
@@ -361,9 +362,14 @@ def test_no_mask_outlives_its_function(wrapper, kind, jit_compile):
     assert_works_after_fit(layer, jit_compile=jit_compile)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("wrapper", "jit_compile"), [(bidirectional, True), (in_a_stack, False)]
+    ("wrapper", "jit_compile"),
+    [
+        pytest.param(bidirectional, False, marks=pytest.mark.exhaustive),
+        pytest.param(bidirectional, True, marks=pytest.mark.exhaustive),
+        pytest.param(in_a_stack, False, marks=pytest.mark.slow),
+        pytest.param(in_a_stack, True, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_no_mask_of_the_bypass_outlives_its_function(wrapper, jit_compile):
     layer = wrapper(controller=5, bypass_dropout=0.25, seed=5)

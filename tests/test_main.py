@@ -31,7 +31,9 @@ def untrained(monkeypatch):
     monkeypatch.setattr(
         training,
         "train",
-        lambda task, recipe, seed, verbose: training.build_model(task, recipe),
+        lambda task, recipe, seed, progress, verbose: training.build_model(
+            task, recipe
+        ),
     )
 
 
@@ -69,9 +71,11 @@ def test_each_level_has_help(words, expected, capsys):
 @pytest.mark.slow
 def test_training_saves_model_task_and_picture(trained):
     assert {path.name for path in trained.iterdir()} == {
+        "log.csv",
         "memory.png",
         "model.keras",
         "task.json",
+        "training.json",
     }
     assert (trained / "memory.png").read_bytes().startswith(b"\x89PNG")
     cell = (
@@ -137,10 +141,15 @@ def test_overwrite_replaces_the_folder(tmp_path, untrained):
     (out / "old").write_text("old")
     words = ["train", "echo", *SMALL, f"--out={out}", "--overwrite"]
     assert main([*words, "--no-picture"]) == 0
-    assert {path.name for path in out.iterdir()} == {"model.keras", "task.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "model.keras",
+        "task.json",
+        "training.json",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_failure_leaves_no_folder_and_the_old_one(
+def test_a_failure_keeps_what_was_trained_and_the_old_folder(
     tmp_path, untrained, monkeypatch
 ):
     out = tmp_path / "out"
@@ -153,8 +162,14 @@ def test_a_failure_leaves_no_folder_and_the_old_one(
     monkeypatch.setattr("keras_dnc.__main__._draw", fail)
     words = ["train", "echo", *SMALL, f"--out={out}", "--overwrite"]
     assert main(words) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (out / "old").read_text() == "old"
+    unfinished = tmp_path / "out-unfinished"
+    assert (unfinished / "model.keras").exists()
+    monkeypatch.undo()
+    words = ["train", "echo", "--resume", f"--out={out}", "--overwrite"]
+    assert main([*words, "--no-picture"]) == 0
+    assert not unfinished.exists()
+    assert not (out / "old").exists()
 
 
 @pytest.mark.slow

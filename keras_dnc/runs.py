@@ -1,0 +1,129 @@
+"""What a training leaves in its folder: model, task, recipe and seed."""
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from keras_dnc.tasks import TASKS, Recipe, Task
+
+MODEL_FILE = "model.keras"
+TASK_FILE = "task.json"
+RECIPE_FILE = "training.json"
+
+
+def save_settings(folder: Path, task: Task, recipe: Recipe, seed: int):
+    """Saves what a training follows from.
+
+    Args:
+        folder: An existing folder; it gets `task.json` and `training.json`.
+        task: What to train on.
+        recipe: Sizes and settings.
+        seed: Seed of all that is random.
+    """
+    _write(folder / TASK_FILE, {"name": task.name, **dataclasses.asdict(task)})
+    _write(folder / RECIPE_FILE, {"seed": seed, **dataclasses.asdict(recipe)})
+
+
+def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
+    """Loads what `save_settings` saved.
+
+    Args:
+        folder: The folder.
+        name: The name of the task.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged or an option is out of its range.
+    """
+    task = load_task(folder, name)
+    file = folder / RECIPE_FILE
+    saved = _read(file, "seed")
+    seed = saved.pop("seed")
+    _check_names(file, saved, Recipe)
+    return task, Recipe(**saved), seed
+
+
+def load_task(folder: Path, name: str, **options) -> Task:
+    """Loads a task that `save_settings` saved.
+
+    Args:
+        folder: The folder.
+        name: The name that the task must have.
+        **options: Options of the task to replace, for instance longer
+            sequences than those of training.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged, of another task, or an option is out of
+            its range.
+    """
+    file = folder / TASK_FILE
+    saved = _read(file, "name")
+    saved_name = saved.pop("name")
+    if saved_name != name:
+        raise ValueError(
+            f"{file}: expected a model trained on {name}. Received one "
+            f"trained on {saved_name}"
+        )
+    _check_names(file, saved, TASKS[name])
+    # JSON has lists alone, and the vocabulary is a tuple.
+    saved = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in saved.items()
+    }
+    return TASKS[name](**{**saved, **options})
+
+
+def load_model(folder: Path) -> keras.Model:
+    """Loads the model of a training that came to its end.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged.
+    """
+    file = folder / MODEL_FILE
+    _check_file(file)
+    try:
+        return keras.saving.load_model(file)
+    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{file}: expected a model as `train` saves it. Received a file "
+            f"that cannot be loaded: {error}"
+        ) from error
+
+
+def _write(file, options):
+    text = json.dumps(options, indent=2, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def _read(file, key):
+    """Returns a file's options, of which one must be there."""
+    _check_file(file)
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        return {key: saved.pop(key), **saved}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file}: expected the {key} and options, as `train` writes them. "
+            f"Received another content: {error!r}"
+        ) from error
+
+
+def _check_file(file):
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file}: expected a file that `train` wrote. There is none"
+        )
+
+
+def _check_names(file, saved, options_class):
+    names = {field.name for field in dataclasses.fields(options_class)}
+    if saved.keys() - names:
+        raise ValueError(
+            f"{file}: expected options among {sorted(names)}. Received: "
+            f"{sorted(saved)}"
+        )

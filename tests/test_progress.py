@@ -1,0 +1,284 @@
+"""A training that was cut off goes on to what it would have come to."""
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dnc import progress, runs, training
+from keras_dnc.__main__ import main
+from keras_dnc.progress import Progress
+from keras_dnc.tasks import Echo
+
+EPOCHS = 4
+TASK = Echo(min_length=1, max_length=2, sequences=16, test_sequences=5)
+RECIPE = dataclasses.replace(
+    TASK.recipe,
+    controller=4,
+    batch_size=8,
+    epochs=EPOCHS,
+)
+
+
+class Stopped(Exception):
+    pass
+
+
+class Stops(Progress):
+    """Ends the training in the middle of an epoch."""
+
+    def __init__(self, folder, batches):
+        super().__init__(folder)
+        self.left = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left < 0:
+            raise Stopped
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A network that trains in no time: what it learns is not the point.
+
+    It draws random numbers as it trains, as a DNC with dropout does.
+    """
+
+    def build_small(task, recipe):
+        model = keras.Sequential(
+            [
+                keras.Input((None, len(task.input_labels))),
+                keras.layers.Dense(recipe.controller, "tanh"),
+                keras.layers.Dropout(0.3),
+                keras.layers.Dense(len(task.output_labels)),
+            ]
+        )
+        model.compile(
+            keras.optimizers.Adam(0.01),
+            jit_compile=False,
+            **task.compile_arguments(),
+        )
+        return model
+
+    monkeypatch.setattr(training, "build_model", build_small)
+
+
+def train(place=None):
+    return training.train(TASK, RECIPE, 3, place, verbose=0)
+
+
+def logged(folder):
+    with (folder / "log.csv").open() as file:
+        return list(csv.reader(file))
+
+
+def assert_same_weights(one, other):
+    weights = zip(one.get_weights(), other.get_weights(), strict=True)
+    for a, b in weights:
+        np.testing.assert_array_equal(a, b)
+
+
+def made(path):
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("batches", [[1], [5, 1, 0, 2]])
+def test_what_was_cut_off_goes_on_as_if_it_had_not_been(batches, tmp_path):
+    whole = Progress(made(tmp_path / "whole"))
+    expected = train(whole)
+    folder = made(tmp_path / "cut")
+    for count in batches:
+        with pytest.raises(Stopped):
+            train(Stops(folder, count))
+    model = train(Progress(folder))
+    assert_same_weights(model, expected)
+    rows = logged(folder)
+    assert rows == logged(whole.folder)
+    assert rows[0][:2] == ["epoch", "loss"]
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4"]
+    assert len({row[1] for row in rows[1:]}) == EPOCHS
+    # The last state alone is kept.
+    assert [path.name for path in folder.glob("*.npz")] == [
+        f"epoch-{EPOCHS}.npz"
+    ]
+
+
+def test_without_saving_it_trains_the_same(tmp_path):
+    assert_same_weights(train(), train(Progress(tmp_path)))
+
+
+def test_each_epoch_has_sequences_of_its_own():
+    epochs = training._epochs(TASK, seed=3, done=0)
+    first, second = next(epochs), next(epochs)
+    assert np.any(first.inputs != second.inputs)
+    again = next(training._epochs(TASK, seed=3, done=1))
+    np.testing.assert_array_equal(again.inputs, second.inputs)
+    test = training.test_batch(TASK, 3)
+    for epoch in (first, second):
+        assert np.any(epoch.inputs[:5] != test.inputs)
+
+
+def test_a_state_that_is_not_whole_does_not_count(tmp_path, monkeypatch):
+    def replace(source, target):
+        if target.name.startswith("epoch-3"):
+            raise Stopped
+        os.rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(progress.os, "replace", replace)
+        with pytest.raises(Stopped):
+            train(Progress(tmp_path))
+    assert {path.name for path in tmp_path.glob("*.npz")} == {
+        "epoch-2.npz",
+        "unfinished.npz",
+    }
+    # The third epoch was logged.
+    assert len(logged(tmp_path)) == 1 + 3
+    model = training.build_model(TASK, RECIPE)
+    assert Progress(tmp_path).restore(model) == 2
+    assert len(logged(tmp_path)) == 1 + 2
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / "epoch-2.npz").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"epoch-2\.npz: expected"):
+        train(Progress(tmp_path))
+
+
+def test_a_state_of_another_model_is_named(tmp_path):
+    train(Progress(tmp_path))
+    other = dataclasses.replace(RECIPE, controller=5)
+    with pytest.raises(ValueError, match=r"epoch-4\.npz: expected"):
+        training.train(TASK, other, 3, Progress(tmp_path), verbose=0)
+
+
+# From the command line
+
+WORDS = [
+    "--min-length=1",
+    "--max-length=2",
+    "--sequences=16",
+    "--test-sequences=5",
+    "--controller=4",
+    "--memory-size=4",
+    "--word-size=3",
+    "--batch-size=8",
+    "--no-picture",
+]
+
+
+@pytest.fixture
+def cut_off(tmp_path, monkeypatch):
+    """The `--out` of a training that ended in its third epoch."""
+    out = tmp_path / "out"
+    monkeypatch.setattr(
+        "keras_dnc.__main__.Progress", lambda folder: Stops(folder, 5)
+    )
+    words = ["train", "echo", *WORDS, "--epochs=4", "--seed=3", f"--out={out}"]
+    with pytest.raises(Stopped):
+        main(words)
+    monkeypatch.setattr("keras_dnc.__main__.Progress", Progress)
+    assert [path.name for path in tmp_path.iterdir()] == ["out-unfinished"]
+    return out
+
+
+def test_resume_goes_on_with_what_was_given_at_first(cut_off, tmp_path):
+    whole = tmp_path / "whole"
+    words = ["train", "echo", *WORDS, "--epochs=4", "--seed=3"]
+    assert main([*words, f"--out={whole}"]) == 0
+    assert (
+        main(["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"])
+        == 0
+    )
+    assert {path.name for path in cut_off.iterdir()} == {
+        "log.csv",
+        "model.keras",
+        "task.json",
+        "training.json",
+    }
+    assert_same_weights(runs.load_model(cut_off), runs.load_model(whole))
+    assert logged(cut_off) == logged(whole)
+    assert not cut_off.with_name("out-unfinished").exists()
+
+
+def test_resume_may_go_on_for_longer(cut_off):
+    words = ["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"]
+    assert main([*words, "--epochs=6"]) == 0
+    assert len(logged(cut_off)) == 1 + 6
+    _, recipe, _ = runs.load_settings(cut_off, "echo")
+    assert recipe.epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--seed=4", "training of seed=3. Received: seed=4"),
+        ("--word-size=7", "training of word_size=3. Received: word_size=7"),
+        ("--sequences=9", "training of sequences=16. Received: sequences=9"),
+    ],
+)
+def test_resume_with_other_settings_is_refused(cut_off, word, message, capsys):
+    words = ["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"]
+    assert main([*words, word]) == 1
+    assert message in capsys.readouterr().err
+    folder = cut_off.with_name("out-unfinished")
+    assert (folder / "epoch-2.npz").exists()
+
+
+def test_what_is_unfinished_is_not_begun_again_unasked(cut_off, capsys):
+    words = ["train", "echo", *WORDS, f"--out={cut_off}"]
+    assert main(words) == 1
+    message = capsys.readouterr().err
+    assert "out-unfinished" in message and "--resume" in message
+    assert main([*words, "--overwrite", "--epochs=1"]) == 0
+    assert len(logged(cut_off)) == 1 + 1
+
+
+def test_there_must_be_something_to_resume(tmp_path, capsys):
+    words = ["train", "echo", "--resume", f"--out={tmp_path / 'out'}"]
+    assert main(words) == 1
+    assert "task.json: expected a file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_recipe_is_named(cut_off, capsys):
+    path = cut_off.with_name("out-unfinished") / "training.json"
+    for content in ("", "[]", "{}", '{"seed": 3, "sizes": 2}'):
+        path.write_text(content)
+        words = ["train", "echo", "--resume", f"--out={cut_off}"]
+        assert main(words) == 1
+        assert "training.json: expected" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_dnc_that_is_killed_goes_on(tmp_path):
+    """Twice, as soon as an epoch is logged: while its state is written."""
+    command = [sys.executable, "-m", "keras_dnc", "train", "echo", *WORDS]
+    command.append("--bypass-dropout=0.3")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    settings = ["--epochs=4", "--seed=3"]
+    subprocess.run(
+        [*command, *settings, f"--out={whole}"], env=environment, check=True
+    )
+    log = tmp_path / "cut-unfinished" / "log.csv"
+    command.append(f"--out={cut}")
+    for rows, more in ((2, settings), (4, ["--resume"])):
+        process = subprocess.Popen([*command, *more], env=environment)
+        while process.poll() is None:
+            if log.exists() and len(log.read_text().splitlines()) >= rows:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.001)
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run([*command, "--resume"], env=environment, check=True)
+    assert_same_weights(runs.load_model(cut), runs.load_model(whole))
+    assert logged(cut) == logged(whole)
