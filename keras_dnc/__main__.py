@@ -18,6 +18,7 @@ from keras_dnc.bayesian import echo as bayesian_echo
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import TASKS, BitsTask, Recipe
 from keras_dnc.tasks.echo import Echo
+from keras_dnc.tasks.task import last_step
 
 PICTURE_FILE = "memory.png"
 UNCERTAINTY_FILE = "uncertainty.png"
@@ -109,7 +110,11 @@ def _evaluate(options):
         folder, options.task_name, **_given(options, task_class)
     )
     model = runs.load_model(folder)
-    _print_table(training.evaluate(model, task, options.seed))
+    batch = training.test_batch(task, options.seed)
+    outputs = model.predict(batch.inputs, verbose=0)
+    for example in range(min(options.show, len(outputs))):
+        print(task.text(outputs, batch, example), end="\n\n")
+    _print_table(task.score(outputs, batch))
 
 
 def _ablation(options):
@@ -251,7 +256,7 @@ def _draw(path, model, task, seed):
 
     batch = training.test_batch(task, seed)
     first = batch._replace(inputs=batch.inputs[:1])
-    steps = int(batch.weights[0].nonzero()[0].max()) + 1
+    steps = last_step(batch, 0) + 1
     of_first = trace(model.get_layer("dnc").cell, first.inputs[:, :steps])
     outputs = model.predict(first.inputs, verbose=0)
     targets, answers = task.shown(outputs, batch, example=0)
@@ -323,6 +328,13 @@ def _parser():
         )
         options.add_argument(
             "--seed", type=int, default=0, help="of the sequences [0]"
+        )
+        options.add_argument(
+            "--show",
+            type=int,
+            default=0,
+            metavar="COUNT",
+            help="sequences to print, step by step [0]",
         )
     _add_ablation(commands)
     _add_bench(commands)

@@ -151,6 +151,29 @@ def test_a_question_is_right_when_all_its_words_are(task):
     assert task.score(outputs, batch)["wrong questions"] == 1
 
 
+def test_a_story_is_shown_word_by_word(task):
+    batch = task.encode(task.stories("train"))
+    outputs = np.eye(len(task.vocabulary))[batch.targets]
+    yes = task.vocabulary.index("yes")
+    outputs[1, 7] = np.eye(len(task.vocabulary))[yes]
+    assert task.text(outputs, batch, example=1).splitlines() == [
+        "step  input  target  answer",
+        "0     john",
+        "1     left",
+        "2     .",
+        "3     is",
+        "4     john",
+        "5     here",
+        "6     ?",
+        "7     -      no      yes     wrong",
+        "8     is",
+        "9     john",
+        "10    gone",
+        "11    ?",
+        "12    -      yes     yes",
+    ]
+
+
 def test_errors_of_guessing_are_those_of_the_training_answers(task):
     batch = task.encode(task.stories("train"))
     figures = task.score(np.eye(len(task.vocabulary))[batch.targets], batch)

@@ -108,6 +108,22 @@ def test_evaluating_prints_the_figures_of_the_saved_model(trained, capsys):
 
 
 @pytest.mark.slow
+def test_evaluating_shows_sequences_if_asked(trained, capsys):
+    assert main(["evaluate", "echo", str(trained), "--show=2"]) == 0
+    printed = capsys.readouterr().out.split("\n\n")
+    assert len(printed) == 3
+    batch = training.test_batch(Echo(sequences=8, test_sequences=5), 0)
+    model = keras.saving.load_model(trained / "model.keras")
+    outputs = model.predict(batch.inputs, verbose=0)
+    for example in (0, 1):
+        shown = Echo().text(outputs, batch, example)
+        assert printed[example] == shown
+        symbols = batch.inputs[example].argmax(-1)
+        assert shown.splitlines()[1].split() == ["0", str(symbols[0])]
+    assert printed[2].startswith("sequences")
+
+
+@pytest.mark.slow
 def test_evaluating_takes_other_lengths_than_training(trained, capsys):
     words = ["--min-length=9", "--max-length=9", "--test-sequences=2"]
     assert main(["evaluate", "echo", str(trained), *words]) == 0

@@ -469,6 +469,82 @@ def test_a_picture_shows_nothing_where_nothing_counts():
     assert np.isnan(answers[~counts]).all()
 
 
+def with_answers(task, seed=0):
+    """A sequence, and outputs that are the targets, but where nothing counts.
+
+    As logits, which are above 0 where a target is.
+    """
+    batch = task.sample(1, np.random.default_rng(seed))
+    return batch, np.where(batch.weights[..., None] > 0, batch.targets, 9.0)
+
+
+def test_a_sequence_of_bits_is_shown_step_by_step():
+    task = Copy(bits=3, min_length=2, max_length=2)
+    batch, outputs = with_answers(task)
+    batch.inputs[0, 1:3, :3] = [[1, 0, 1], [0, 0, 1]]
+    batch.targets[0, 4:6] = [[1, 0, 1], [0, 0, 1]]
+    outputs[0, 4:6] = [[5, -3, 0.1], [-1, 2, 3]]
+    assert task.text(outputs, batch, example=0).splitlines() == [
+        "step  input      target  answer",
+        "0     000 start",
+        "1     101",
+        "2     001",
+        "3     000 end",
+        "4     000        101     101",
+        "5     000        001     011     wrong",
+    ]
+
+
+def test_pairs_are_shown_as_two_words():
+    task = KeyValueRecall(bits=2, min_length=1, max_length=1)
+    batch, outputs = with_answers(task)
+    batch.inputs[0, :, :4] = [[1, 0, 0, 1], [1, 0, 0, 0]]
+    batch.targets[0, 1] = [0, 1]
+    outputs[0, 1] = [-1, 1]
+    assert task.text(outputs, batch, example=0).splitlines() == [
+        "step  input           target  answer",
+        "0     10 01",
+        "1     10 00 question  01      01",
+    ]
+
+
+def test_numbers_are_shown_with_their_marks():
+    task = Adding(min_length=3, max_length=3)
+    batch, outputs = with_answers(task)
+    batch.inputs[0] = [[0.125, 1, 0], [0.5, 0, 0], [0.75, 1, 0], [0, 0, 1]]
+    batch.targets[0, 3] = 0.875
+    outputs[0, 3] = 0.6
+    assert task.text(outputs, batch, example=0).splitlines() == [
+        "step  input        target  answer",
+        "0     0.12 marked",
+        "1     0.50",
+        "2     0.75 marked",
+        "3     end          0.88    0.60    wrong",
+    ]
+
+
+def test_classes_are_shown_by_name():
+    task = Argmax(digits=4, min_length=2, max_length=2, places=3)
+    batch, outputs = with_answers(task)
+    batch.inputs[0, :2, :4] = np.eye(4)[[1, 3]]
+    batch.targets[0, 2] = [0, 1, 0]
+    outputs[0, 2] = [0.1, 0.2, 0.3]
+    assert task.text(outputs, batch, example=0).splitlines() == [
+        "step  input  target   answer",
+        "0     1",
+        "1     3",
+        "2     cue    place 1  place 2  wrong",
+    ]
+
+
+@pytest.mark.parametrize("task", GENERATED)
+def test_every_task_is_shown(task):
+    batch, outputs = with_answers(task())
+    lines = task().text(outputs, batch, example=0).splitlines()
+    assert len(lines) == 2 + batch.weights[0].nonzero()[0].max()
+    assert not any("wrong" in line for line in lines)
+
+
 def test_tasks_are_listed_by_their_names():
     assert {name: task.name for name, task in TASKS.items()} == {
         "echo": "echo",

@@ -105,6 +105,15 @@ class Adding(GeneratedTask):
             ],
         }
 
+    def input_text(self, inputs: np.ndarray) -> str:
+        """Returns the number, and the mark or the cue if there is one."""
+        number, mark, end = inputs
+        return "end" if end else f"{number:.2f}{' marked' if mark else ''}"
+
+    def answer_text(self, outputs: np.ndarray) -> str:
+        """Returns the sum, to the second place after the point."""
+        return f"{outputs[0]:.2f}"
+
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts wrong sums."""
         error = np.abs(outputs - batch.targets)[batch.weights > 0]

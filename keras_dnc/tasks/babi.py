@@ -172,6 +172,10 @@ class Babi(Task):
         )
         return super().shown(softmax(outputs), one_hot, example)
 
+    def target_text(self, target: np.ndarray) -> str:
+        """Returns the word of a number."""
+        return self.vocabulary[target]
+
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every answer word is right.
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from keras_dnc.tasks.task import Batch, GeneratedTask, option
+from keras_dnc.tasks.task import Batch, GeneratedTask, names, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,19 @@ class BitsTask(GeneratedTask):
         """Shows logits as probabilities."""
         return super().shown(1 / (1 + np.exp(-outputs)), batch, example)
 
+    def input_text(self, inputs: np.ndarray) -> str:
+        """Returns words as digits, and the names of what else is not 0."""
+        labels = np.array(self.input_labels)
+        is_bit = np.array(["bit " in label for label in labels])
+        words = inputs[is_bit].reshape(-1, self.bits)
+        digits = " ".join(map(_digits, words))
+        others = names(labels[~is_bit], inputs[~is_bit])
+        return f"{digits} {others}".rstrip()
+
+    def answer_text(self, outputs: np.ndarray) -> str:
+        """Returns the bits as digits."""
+        return _digits(outputs)
+
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts wrong bits."""
         wrong = ((outputs > 0) != (batch.targets > 0)).sum(-1) * batch.weights
@@ -59,3 +72,7 @@ class BitsTask(GeneratedTask):
             "wrong bits per sequence": float(wrong.sum() / len(outputs)),
             "wrong bits in %": float(100 * wrong.sum() / bits),
         }
+
+
+def _digits(bits):
+    return "".join("1" if bit > 0 else "0" for bit in bits)

@@ -158,6 +158,54 @@ class Task:
         counts = np.where(batch.weights[example] > 0, 1.0, np.nan)[:, None]
         return batch.targets[example] * counts, outputs[example] * counts
 
+    def text(self, outputs: np.ndarray, batch: Batch, example: int) -> str:
+        """Returns one sequence to read: inputs, targets and answers by step.
+
+        Args:
+            outputs: What a model answers to the batch, shape `(B, T, Y)`.
+            batch: The sequences that were asked.
+            example: The sequence's number in the batch.
+        """
+        rows = [("step", "input", "target", "answer", "")]
+        for step in range(last_step(batch, example) + 1):
+            row = [str(step), self.input_text(batch.inputs[example, step])]
+            if batch.weights[example, step] > 0:
+                target = self.target_text(batch.targets[example, step])
+                answer = self.answer_text(outputs[example, step])
+                row += [target, answer, "" if answer == target else "wrong"]
+            rows.append((*row, "", "", "")[:5])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (
+            "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
+        )
+        return "\n".join(lines)
+
+    def input_text(self, inputs: np.ndarray) -> str:
+        """Returns a step's inputs to read: the names of those not 0."""
+        return names(self.input_labels, inputs)
+
+    def target_text(self, target: np.ndarray) -> str:
+        """Returns a step's target to read, as an answer of the same values."""
+        return self.answer_text(target)
+
+    def answer_text(self, outputs: np.ndarray) -> str:
+        """Returns a step's outputs to read: the name of the largest."""
+        return self.output_labels[int(np.argmax(outputs))]
+
+
+def last_step(batch: Batch, example: int) -> int:
+    """Returns the last step of a sequence that counts."""
+    return int(np.flatnonzero(batch.weights[example])[-1])
+
+
+def names(labels: list[str], values: np.ndarray) -> str:
+    """Returns the names of values that are not 0, with those that are not 1."""
+    return " ".join(
+        label if value == 1 else f"{label}={value:.3g}"
+        for label, value in zip(labels, values, strict=True)
+        if value
+    )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
