@@ -406,6 +406,24 @@ def test_a_seed_determines_the_sequences(task):
     assert (first.inputs != other.inputs).any()
 
 
+def test_a_data_set_has_fresh_batches_of_a_seed():
+    pytest.importorskip("tensorflow")
+    task = Copy(max_length=3)
+    data = task.dataset(4, seed=5)
+    first, second = ([part.numpy() for part in batch] for batch in data.take(2))
+    for part, expected in zip(
+        first, task.sample(4, np.random.default_rng(5)), strict=True
+    ):
+        np.testing.assert_array_equal(part, expected)
+    assert np.any(first[0] != second[0])
+    again = next(iter(data))
+    np.testing.assert_array_equal(again[0], first[0])
+    # Batches of a known size compile once.
+    assert data.element_spec[0].shape == (4, 8, 10)
+    with pytest.raises(ValueError, match="`batch_size` must be a positive"):
+        task.dataset(0)
+
+
 def test_echo_counts_wrong_symbols():
     task = Echo()
     batch = task.sample(20, np.random.default_rng(0))

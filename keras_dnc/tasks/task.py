@@ -241,6 +241,35 @@ class GeneratedTask(Task):
         """
         raise NotImplementedError
 
+    def dataset(self, batch_size: int, seed: int = 0):
+        """Returns a `tf.data.Dataset` of fresh batches without end.
+
+        Args:
+            batch_size: Sequences in a batch.
+            seed: Seed of the sequences: each pass through the data set has
+                the same ones in the same order.
+
+        Returns:
+            A data set of tuples of inputs `(B, T, X)`, targets `(B, T, Y)` and
+            weights `(B, T)`, as `model.fit` takes them.
+        """
+        import tensorflow as tf
+
+        batch_size = positive_integer("batch_size", batch_size)
+
+        def batches():
+            rng = np.random.default_rng(seed)
+            while True:
+                yield tuple(self.sample(batch_size, rng))
+
+        return tf.data.Dataset.from_generator(
+            batches,
+            output_signature=tuple(
+                tf.TensorSpec(part.shape, part.dtype)
+                for part in next(batches())
+            ),
+        )
+
     def training_data(self, rng: np.random.Generator) -> Batch:
         """Returns `sequences` fresh sequences."""
         return self.sample(self.sequences, rng)
