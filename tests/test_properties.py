@@ -437,8 +437,16 @@ EXTENSIONS_BY_SLOT = {"none": {}, **EXTENSIONS}
 del EXTENSIONS_BY_SLOT["learned_memory"]
 
 
-@pytest.mark.parametrize("V", [1, 2])
-@pytest.mark.parametrize("name", EXTENSIONS_BY_SLOT)
+@pytest.mark.parametrize(
+    ("V", "name"),
+    [
+        pytest.param(
+            V, name, marks=pytest.mark.slow if V > 1 and name != "none" else ()
+        )
+        for V in (1, 2)
+        for name in EXTENSIONS_BY_SLOT
+    ],
+)
 def test_permuting_the_slots_leaves_the_output(V, name, widest_dtype):
     sizes = Sizes(B=2, N=6, W=3, R=2, V=V)
     arguments = EXTENSIONS_BY_SLOT[name]
