@@ -37,7 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (
+        ValueError,
+        OSError,
+        ModuleNotFoundError,
+        FloatingPointError,
+    ) as error:
         print(f"keras_dnc: {error}", file=sys.stderr)
         return 1
     return 0
@@ -51,14 +56,17 @@ def _train(options):
     task, recipe, seed = (_resumed if options.resume else _begun)(
         unfinished, options
     )
-    progress = Progress(unfinished)
-    model = training.train(task, recipe, seed, progress, verbose=_verbose())
+    model = training.train(
+        task, recipe, seed, Progress(unfinished), verbose=_verbose()
+    )
+    # It may have gone on for longer than it was to at first.
+    runs.save_settings(unfinished, task, recipe, seed)
     figures = training.evaluate(model, task, seed)
     model.save(unfinished / runs.MODEL_FILE)
     if options.picture:
         _draw(unfinished / PICTURE_FILE, model, task, seed)
-    progress.delete()
     _rename(unfinished, out)
+    Progress(out).delete()
     _print_table(figures)
     _print_saved(out)
 
@@ -69,6 +77,9 @@ def _begun(folder, options):
     task = task_class(**_given(options, task_class))
     recipe = dataclasses.replace(task.recipe, **_given(options, Recipe))
     seed = options.seed or 0
+    # What is wrong with them shows before a folder is made, or replaced.
+    keras.utils.set_random_seed(seed)
+    training.build_model(task, recipe)
     if folder.exists() and not options.overwrite:
         raise FileExistsError(
             f"{folder}: a training that did not come to its end; go on with "
@@ -99,7 +110,6 @@ def _resumed(folder, options):
                 f"--resume goes on with a training of {name}={saved[name]}. "
                 f"Received: {name}={value}"
             )
-    runs.save_settings(folder, task, recipe, seed)
     return task, recipe, seed
 
 
@@ -146,6 +156,15 @@ def _bench(options):
         environment=dict(options.environment),
         out=options.json,
     )
+
+
+def _count(text):
+    """Returns a number of things."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0, received {text!r}"
+        )
+    return int(text)
 
 
 def _assignment(text):
@@ -211,11 +230,21 @@ def _verbose():
 
 
 def _refuse_existing(out, options):
-    if out.exists() and not options.overwrite:
+    if not (out.exists() or out.is_symlink()):
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise FileExistsError(f"{out}: exists already, and is not a folder")
+    if options.overwrite:
+        return
+    if getattr(options, "resume", False):
         raise FileExistsError(
-            f"{out}: exists already; name another folder with --out, or "
-            "replace it with --overwrite"
+            f"{out}: exists already; what is resumed replaces it with "
+            "--resume --overwrite"
         )
+    raise FileExistsError(
+        f"{out}: exists already; name another folder with --out, or "
+        "replace it with --overwrite"
+    )
 
 
 def _refuse_picture_without_matplotlib(options):
@@ -240,9 +269,15 @@ def _unfinished(out):
 
 
 def _rename(folder, out):
-    if out.exists():
-        shutil.rmtree(out)
-    folder.rename(out)
+    """Gives a folder its name; the old one goes when the new one is there."""
+    if not out.exists():
+        folder.rename(out)
+        return
+    with tempfile.TemporaryDirectory(
+        dir=out.parent, prefix=f".{out.name}-old-"
+    ) as old:
+        out.rename(Path(old, out.name))
+        folder.rename(out)
 
 
 def _print_saved(out):
@@ -331,7 +366,7 @@ def _parser():
         )
         options.add_argument(
             "--show",
-            type=int,
+            type=_count,
             default=0,
             metavar="COUNT",
             help="sequences to print, step by step [0]",
@@ -352,7 +387,9 @@ def _add_output(options, folder, picture):
         help=f"where to save [{folder}]",
     )
     options.add_argument(
-        "--overwrite", action="store_true", help="replace that folder"
+        "--overwrite",
+        action="store_true",
+        help="replace that folder, and an unfinished one",
     )
     options.add_argument(
         "--picture",

@@ -14,13 +14,15 @@ UNFINISHED_FILE = "unfinished.npz"
 
 
 class Progress(keras.callbacks.Callback):
-    """Saves all variables of a model and its optimizer after each epoch.
+    """Saves all variables of layers and optimizer after each epoch.
 
     Those of random generators too, which no file of weights of Keras holds.
 
     A file gets its name when all of it is written, and only then the one of
     the epoch before is deleted: whenever the process ends, the folder holds
-    the state after one epoch.
+    the state after one epoch, if one came to its end.
+
+    A loss that is NaN or infinite ends the training.
 
     Args:
         folder: An existing folder; it gets `epoch-N.npz`, and `log.csv` with
@@ -30,6 +32,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = Path(folder)
+        self._epoch = 0
 
     def restore(self, model: keras.Model) -> int:
         """Brings a new, compiled model to the state that was saved last.
@@ -50,12 +53,35 @@ class Progress(keras.callbacks.Callback):
         self._cut_log(epochs)
         return epochs
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends a training whose loss is no number any more.
+
+        Raises:
+            FloatingPointError: If the mean loss of the epoch is NaN or
+                infinite. What was saved before stays.
+        """
+        loss = (logs or {}).get("loss", 0.0)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} after step {batch + 1} of epoch "
+                f"{self._epoch + 1}; {self.folder} keeps the state after "
+                f"epoch {self._epoch}. A smaller learning rate or clipnorm may "
+                "help"
+            )
+
     def on_epoch_end(self, epoch, logs=None):
         """Logs the figures and saves the state."""
         self._log({"epoch": epoch + 1, **(logs or {})})
         before = list(self._saved())
         unfinished = self.folder / UNFINISHED_FILE
-        np.savez(unfinished, **_variables(self.model))
+        with unfinished.open("wb") as file:
+            np.savez(file, **_variables(self.model))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(unfinished, self.folder / f"epoch-{epoch + 1}.npz")
         for _, path in before:
             path.unlink()
@@ -72,7 +98,14 @@ class Progress(keras.callbacks.Callback):
         try:
             with np.load(path) as file:
                 values = dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            # Of a file with one array alone.
+            TypeError,
+            zipfile.BadZipFile,
+        ) as error:
             raise ValueError(
                 f"{path}: expected the state of a training. Received a file "
                 f"that cannot be loaded: {error}"
@@ -86,6 +119,11 @@ class Progress(keras.callbacks.Callback):
                     f"its {variable.path} of shape {tuple(variable.shape)}. "
                     f"Received: {shape}"
                 )
+        if len(values) > len(variables):
+            raise ValueError(
+                f"{path}: expected the state of this model in training, "
+                f"{len(variables)} variables. Received: {len(values)}"
+            )
         for value, variable in zip(saved, variables.values(), strict=True):
             variable.assign(value)
 
@@ -98,7 +136,7 @@ class Progress(keras.callbacks.Callback):
 
     def _log(self, figures):
         path = self.folder / LOG_FILE
-        is_new = not path.exists()
+        is_new = not path.exists() or not path.stat().st_size
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(figures))
             if is_new:
@@ -111,11 +149,18 @@ class Progress(keras.callbacks.Callback):
         if not path.exists():
             return
         with path.open(newline="") as file:
-            rows = list(csv.reader(file))[: 1 + epochs]
-        path.unlink()
-        if epochs:
-            with path.open("w", newline="") as file:
-                csv.writer(file).writerows(rows)
+            rows = list(csv.reader(file))
+        whole = 1 + epochs if epochs else 0
+        if len(rows) < whole:
+            raise ValueError(
+                f"{path}: expected a row for each of {epochs} epochs. "
+                f"Received {max(0, len(rows) - 1)}"
+            )
+        if len(rows) > whole:
+            cut = path.with_suffix(".unfinished")
+            with cut.open("w", newline="") as file:
+                csv.writer(file).writerows(rows[:whole])
+            os.replace(cut, path)
 
 
 def _variables(model):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -24,7 +25,14 @@ def save_settings(folder: Path, task: Task, recipe: Recipe, seed: int):
         seed: Seed of all that is random.
     """
     _write(folder / TASK_FILE, {"name": task.name, **dataclasses.asdict(task)})
-    _write(folder / RECIPE_FILE, {"seed": seed, **dataclasses.asdict(recipe)})
+    _write(
+        folder / RECIPE_FILE,
+        {
+            "seed": seed,
+            "backend": keras.backend.backend(),
+            **dataclasses.asdict(recipe),
+        },
+    )
 
 
 def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
@@ -34,15 +42,24 @@ def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
         folder: The folder.
         name: The name of the task.
 
+    Returns:
+        Tuple of the task, the recipe and the seed.
+
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is damaged or an option is out of its range.
+        ValueError: If a file is damaged, an option is out of its range, or
+            the training ran on another backend.
     """
     task = load_task(folder, name)
     file = folder / RECIPE_FILE
     saved = _read(file, "seed")
-    seed = saved.pop("seed")
+    seed, backend = saved.pop("seed"), saved.pop("backend", None)
     _check_names(file, saved, Recipe)
+    if backend != keras.backend.backend():
+        raise ValueError(
+            f"{file}: expected a training on the present backend, "
+            f"{keras.backend.backend()}. Received one on {backend}"
+        )
     return task, Recipe(**saved), seed
 
 
@@ -54,6 +71,9 @@ def load_task(folder: Path, name: str, **options) -> Task:
         name: The name that the task must have.
         **options: Options of the task to replace, for instance longer
             sequences than those of training.
+
+    Returns:
+        The task.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -80,6 +100,12 @@ def load_task(folder: Path, name: str, **options) -> Task:
 def load_model(folder: Path) -> keras.Model:
     """Loads the model of a training that came to its end.
 
+    Args:
+        folder: The folder.
+
+    Returns:
+        The compiled `keras.Model`.
+
     Raises:
         FileNotFoundError: If there is no file.
         ValueError: If it is damaged.
@@ -97,7 +123,9 @@ def load_model(folder: Path) -> keras.Model:
 
 def _write(file, options):
     text = json.dumps(options, indent=2, ensure_ascii=False)
-    file.write_text(text + "\n", encoding="utf-8")
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    os.replace(unfinished, file)
 
 
 def _read(file, key):
@@ -122,8 +150,8 @@ def _check_file(file):
 
 def _check_names(file, saved, options_class):
     names = {field.name for field in dataclasses.fields(options_class)}
-    if saved.keys() - names:
+    if saved.keys() != names:
         raise ValueError(
-            f"{file}: expected options among {sorted(names)}. Received: "
+            f"{file}: expected the options {sorted(names)}. Received: "
             f"{sorted(saved)}"
         )

@@ -58,7 +58,8 @@ def train(
 
     The weights, the sequences of each epoch and their order follow from the
     seed alone, so that a training that goes on comes to what it would have
-    come to without having been cut off.
+    come to without having been cut off. (On PyTorch it does so without dropout,
+    which Keras draws there from a generator that is not the model's.)
 
     Args:
         task: What to train on.
@@ -70,17 +71,25 @@ def train(
 
     Returns:
         The trained `keras.Model`.
+
+    Raises:
+        ValueError: If what was saved is damaged, or of more epochs.
+        FloatingPointError: If the loss is no number any more.
     """
     keras.utils.set_random_seed(seed)
     model = build_model(task, recipe)
     done = progress.restore(model) if progress else 0
-    if done >= recipe.epochs:
+    if done > recipe.epochs:
+        raise ValueError(
+            f"`epochs` must be at least {done}, those that are done. Received: "
+            f"epochs={recipe.epochs}"
+        )
+    if done == recipe.epochs:
         return model
-    epochs = _epochs(task, seed, done)
-    first = next(epochs)
+    count, epochs = _counted(_epochs(task, seed, range(done, recipe.epochs)))
     model.fit(
-        _batches(itertools.chain([first], epochs), recipe.batch_size),
-        steps_per_epoch=-(-len(first.inputs) // recipe.batch_size),
+        _batches(epochs, recipe.batch_size),
+        steps_per_epoch=-(-count // recipe.batch_size),
         initial_epoch=done,
         epochs=recipe.epochs,
         # What a generator yields is in its order.
@@ -91,15 +100,23 @@ def train(
     return model
 
 
-def _epochs(task, seed, done):
-    """Yields the sequences of each epoch after those done, in their order."""
+def _epochs(task, seed, epochs):
+    """Yields the sequences of each of some epochs, in their order."""
     data = None
-    for epoch in itertools.count(done):
-        if data is None or isinstance(task, GeneratedTask):
+    for epoch in epochs:
+        if isinstance(task, GeneratedTask):
             data = task.training_data(np.random.default_rng([seed, 0, epoch]))
+        elif data is None:
+            data = task.training_data(np.random.default_rng([seed, 0, 0]))
         rng = np.random.default_rng([seed, 2, epoch])
         order = rng.permutation(len(data.inputs))
         yield Batch(*(part[order] for part in data))
+
+
+def _counted(epochs):
+    """Returns the number of sequences in the first epoch, and all epochs."""
+    first = next(epochs)
+    return len(first.inputs), itertools.chain([first], epochs)
 
 
 def _batches(epochs, size):

@@ -192,7 +192,8 @@ def test_an_unknown_word_at_evaluation_is_named_with_its_place(tmp_path):
     "text, message",
     [
         ("", "empty file"),
-        ("1 Mary left.\n", "expected questions"),
+        ("1 Mary left.\n", "line 1: expected a question in each story"),
+        ("1 Is he?\tno\t1\n1 He left.\n", "line 2: expected a question in"),
         ("Mary left.\n", "line 1: expected a number and a sentence"),
         ("1 Mary left.\n\n2 Is she?\tno\t1\n", "line 2: expected a number"),
         ("1 Is she?\t\t1\n", "line 1: expected a question.s answer"),

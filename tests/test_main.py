@@ -165,29 +165,6 @@ def test_overwrite_replaces_the_folder(tmp_path, untrained):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_failure_keeps_what_was_trained_and_the_old_folder(
-    tmp_path, untrained, monkeypatch
-):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_text("old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("keras_dnc.__main__._draw", fail)
-    words = ["train", "echo", *SMALL, f"--out={out}", "--overwrite"]
-    assert main(words) == 1
-    assert (out / "old").read_text() == "old"
-    unfinished = tmp_path / "out-unfinished"
-    assert (unfinished / "model.keras").exists()
-    monkeypatch.undo()
-    words = ["train", "echo", "--resume", f"--out={out}", "--overwrite"]
-    assert main([*words, "--no-picture"]) == 0
-    assert not unfinished.exists()
-    assert not (out / "old").exists()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words, message",
@@ -196,6 +173,9 @@ def test_a_failure_keeps_what_was_trained_and_the_old_folder(
         (["train", "echo", "--memory-size=0"], "`memory_size` must be"),
         (["train", "echo", "--batch-size=0"], "`batch_size` must be"),
         (["train", "echo", "--learning-rate=-1"], "`learning_rate` must be"),
+        (["train", "echo", "--seed=-1"], "[Ss]eed must be between 0"),
+        (["train", "echo", "--sparse-links=11"], "num_links=11"),
+        (["train", "echo", "--bypass-dropout=1.5"], "bypass_dropout.*1.5"),
         (["train", "babi"], "`data` must be the path"),
         (["train", "babi", "--data=nowhere"], "nowhere: expected the bAbI"),
         (["evaluate", "echo", "nowhere"], "nowhere.*expected a file"),

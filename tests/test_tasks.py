@@ -163,38 +163,36 @@ def test_key_value_uses_all_keys_where_it_must():
 def test_two_way_key_value_asks_for_what_belongs_to_the_one_shown():
     task = TwoWayKeyValueRecall(bits=4, max_length=6)
     batch = task.sample(300, np.random.default_rng(0))
-    assert batch.inputs.shape == (300, 12, 9)
-    shown_keys = []
+    assert batch.inputs.shape == (300, 12, 10)
+    assert task.input_labels[8:] == ["value of", "key of"]
+    kinds = []
     for inputs, targets, weights in zip(*batch, strict=True):
-        questions = np.flatnonzero(inputs[:, 8])
+        cues = inputs[:, 8:]
+        questions = np.flatnonzero(cues.any(axis=-1))
         length = len(questions)
         np.testing.assert_array_equal(questions, length + np.arange(length))
-        pairs = [(vector[:4], vector[4:8]) for vector in inputs[:length]]
-        for part in zip(*pairs, strict=True):
-            assert len({tuple(word) for word in part}) == length
+        np.testing.assert_array_equal(weights.nonzero()[0], questions)
+        pairs = [
+            (tuple(vector[:4]), tuple(vector[4:8]))
+            for vector in inputs[:length]
+        ]
+        answers = {"value of": dict(pairs), "key of": {v: k for k, v in pairs}}
+        assert all(len(known) == length for known in answers.values())
         asked = set()
-        for step in range(12):
-            assert weights[step] == (step in questions)
-            if step not in questions:
-                assert not targets[step].any()
-                continue
-            # A word of zeros may stand on both sides: then either will do.
-            fits = [
-                (pair, side)
-                for pair, words in enumerate(pairs)
-                for side in (0, 1)
-                if (inputs[step, 4 * side : 4 * side + 4] == words[side]).all()
-                and not inputs[step, 4 * (1 - side) : 8 - 4 * side].any()
-                and (targets[step] == words[1 - side]).all()
-            ]
-            assert fits
-            if len(fits) == 1:
-                asked.add(fits[0][0])
-                shown_keys.append(fits[0][1] == 0)
-        assert len(asked) >= length - 2
+        for step in questions:
+            assert cues[step].sum() == 1
+            wants_key = int(cues[step, 1])
+            shown = inputs[step, 4 * wants_key :][:4]
+            assert not inputs[step, 4 * (1 - wants_key) :][:4].any()
+            known = answers[task.input_labels[8 + wants_key]]
+            assert tuple(targets[step]) == known[tuple(shown)]
+            asked.add(list(known).index(tuple(shown)))
+            kinds.append(wants_key)
+        assert len(asked) == length
+        assert not targets[weights == 0].any()
         assert not inputs[2 * length :].any()
-    share = np.mean(shown_keys)
-    assert abs(share - 1 / 2) < 5 * np.sqrt(1 / 4 / len(shown_keys))
+    bound = 5 * np.sqrt(1 / 4 / len(kinds))
+    assert abs(np.mean(kinds) - 1 / 2) < bound
 
 
 def test_keys_are_drawn_uniformly():
@@ -327,12 +325,14 @@ def test_each_pair_of_numbers_is_added_as_often():
 def test_adding_counts_sums_that_are_off():
     task = Adding()
     batch = task.sample(10, np.random.default_rng(0))
-    outputs = batch.targets + 0.03
+    outputs = batch.targets + 0.07
     outputs[batch.weights == 0] = 9
     figures = task.score(outputs, batch)
     assert figures["wrong sums"] == 0
-    assert figures["mean squared error"] == pytest.approx(9e-4, rel=1e-4)
-    outputs[4] -= 0.08
+    assert figures["mean squared error"] == pytest.approx(49e-4, rel=1e-4)
+    assert "wrong" not in task.text(outputs, batch, example=4)
+    outputs[4] += 0.02
+    assert "wrong" in task.text(outputs, batch, example=4)
     figures = task.score(outputs, batch)
     assert figures["wrong sums"] == 1
     assert figures["wrong sums in %"] == pytest.approx(10)
@@ -379,6 +379,12 @@ def test_more_digits_than_places_are_refused():
 def test_one_number_is_no_sum():
     with pytest.raises(ValueError, match="at least 2.*min_length=1"):
         Adding(min_length=1)
+
+
+def test_keys_that_are_too_long_are_refused():
+    assert KeyValueRecall(bits=62).sample(2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="`bits` must be at most 62.*bits=63"):
+        KeyValueRecall(bits=63)
 
 
 def test_more_pairs_than_keys_are_refused():

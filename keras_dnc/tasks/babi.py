@@ -255,8 +255,12 @@ def parse(text: str, name: str) -> list[list[Line]]:
         stories[-1].append(Line(words, answer, place))
     if not stories:
         raise ValueError(f"{name}: expected stories. Received an empty file")
-    if not any(line.answer for story in stories for line in story):
-        raise ValueError(f"{name}: expected questions. Received none")
+    for story in stories:
+        if not any(line.answer for line in story):
+            raise ValueError(
+                f"{story[-1].place}: expected a question in each story. "
+                "Received the end of one without"
+            )
     return stories
 
 

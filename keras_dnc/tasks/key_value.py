@@ -7,6 +7,9 @@ import numpy as np
 from keras_dnc.tasks.bits import BitsTask
 from keras_dnc.tasks.task import Batch, Recipe, option
 
+# Keys are drawn as numbers of 64 bits with a sign.
+LONGEST_KEY = 62
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyValueRecall(BitsTask):
@@ -27,7 +30,7 @@ class KeyValueRecall(BitsTask):
     min_length: int = option(2, "fewest pairs of a sequence")
     max_length: int = option(8, "most pairs of a sequence")
     bits: int = option(8, "width of a key, and of a value")
-    sequences: int = option(40_000, "training sequences")
+    sequences: int = option(40_000, "training sequences of an epoch")
 
     name = "key-value"
     summary = "say the value of each key"
@@ -44,6 +47,11 @@ class KeyValueRecall(BitsTask):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.bits > LONGEST_KEY:
+            raise ValueError(
+                f"`bits` must be at most {LONGEST_KEY}. Received: "
+                f"bits={self.bits}"
+            )
         if self.max_length > 2**self.bits:
             raise ValueError(
                 f"`max_length` must be at most {2**self.bits}, the number of "
@@ -69,13 +77,10 @@ class KeyValueRecall(BitsTask):
         """
         lengths, keys, values = self._pairs(count, rng)
         order = _orders(lengths, self.max_length, rng)
+        cues = np.ones((*order.shape, 1))
+        questions = [_taken(keys, order), np.zeros_like(values), cues]
         return self._sequences(
-            lengths,
-            keys,
-            values,
-            asked_keys=_taken(keys, order),
-            asked_values=np.zeros_like(values),
-            answers=_taken(values, order),
+            lengths, [keys, values], questions, answers=_taken(values, order)
         )
 
     def _pairs(self, count, rng):
@@ -85,22 +90,19 @@ class KeyValueRecall(BitsTask):
         keys = _distinct(count, longest, self.bits, rng)
         return lengths, keys, rng.integers(0, 2, keys.shape)
 
-    def _sequences(
-        self, lengths, keys, values, asked_keys, asked_values, answers
-    ):
-        """Returns the `Batch` of pairs, questions and their answers."""
-        (count, longest, bits), steps = keys.shape, 2 * self.max_length
+    def _sequences(self, lengths, pairs, questions, answers):
+        """Returns the `Batch` of pairs and questions, given by their parts."""
+        pairs = np.concatenate(pairs, axis=-1)
+        questions = np.concatenate(questions, axis=-1)
+        count, longest, width = pairs.shape
         sequence, pair = np.nonzero(np.arange(longest) < lengths[:, None])
         question = lengths[sequence] + pair
-        inputs = np.zeros((count, steps, 2 * bits + 1), "float32")
-        inputs[sequence, pair, :bits] = keys[sequence, pair]
-        inputs[sequence, pair, bits:-1] = values[sequence, pair]
-        inputs[sequence, question, :bits] = asked_keys[sequence, pair]
-        inputs[sequence, question, bits:-1] = asked_values[sequence, pair]
-        inputs[sequence, question, -1] = 1
-        targets = np.zeros((count, steps, bits), "float32")
+        inputs = np.zeros((count, 2 * longest, questions.shape[-1]), "float32")
+        inputs[sequence, pair, :width] = pairs[sequence, pair]
+        inputs[sequence, question] = questions[sequence, pair]
+        targets = np.zeros((count, 2 * longest, self.bits), "float32")
         targets[sequence, question] = answers[sequence, pair]
-        weights = np.zeros((count, steps), "float32")
+        weights = np.zeros((count, 2 * longest), "float32")
         weights[sequence, question] = 1
         return Batch(inputs, targets, weights)
 
@@ -110,9 +112,9 @@ class TwoWayKeyValueRecall(KeyValueRecall):
     """Pairs of a key and a value, then of each pair one of the two.
 
     As `KeyValueRecall`, but a question shows the key or the value, at random,
-    where it stood in the pair, and the target is the other. The values of a
-    sequence are distinct too. What a key of the memory looks for thus changes
-    from question to question.
+    where it stood in the pair, with a cue that says which; the target is the
+    other. The values of a sequence are distinct too. So what a read key of the
+    memory must look for changes from question to question.
 
     Source: Csordás & Schmidhuber, [Improving differentiable neural computers
     through memory masking, de-allocation, and link distribution sharpness
@@ -126,6 +128,11 @@ class TwoWayKeyValueRecall(KeyValueRecall):
 
     name = "two-way-key-value"
     summary = "say the value of a key, or the key of a value"
+
+    @property
+    def input_labels(self) -> list[str]:
+        """The bits of a key, those of a value, and the two cues."""
+        return [*super().input_labels[:-1], "value of", "key of"]
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
@@ -142,15 +149,15 @@ class TwoWayKeyValueRecall(KeyValueRecall):
         values = _distinct(count, self.max_length, self.bits, rng)
         order = _orders(lengths, self.max_length, rng)
         shows_key = rng.integers(0, 2, (*order.shape, 1))
-        asked_keys, asked_values = _taken(keys, order), _taken(values, order)
-        return self._sequences(
-            lengths,
-            keys,
-            values,
-            asked_keys=asked_keys * shows_key,
-            asked_values=asked_values * (1 - shows_key),
-            answers=np.where(shows_key, asked_values, asked_keys),
-        )
+        keys_there, values_there = _taken(keys, order), _taken(values, order)
+        questions = [
+            keys_there * shows_key,
+            values_there * (1 - shows_key),
+            shows_key,
+            1 - shows_key,
+        ]
+        answers = np.where(shows_key, values_there, keys_there)
+        return self._sequences(lengths, [keys, values], questions, answers)
 
 
 def _distinct(count, length, bits, rng):

@@ -88,7 +88,9 @@ class Recipe(Settings):
     learning_rate: float = option(1e-3, "learning rate of Adam")
     clipnorm: float = option(10.0, "largest norm of a variable's gradient")
     batch_size: int = option(16, "sequences in a batch")
-    epochs: int = option(1, "passes through the training sequences")
+    epochs: int = option(
+        1, "passes through the training sequences, or fresh ones"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,15 +172,22 @@ class Task:
         for step in range(last_step(batch, example) + 1):
             row = [str(step), self.input_text(batch.inputs[example, step])]
             if batch.weights[example, step] > 0:
-                target = self.target_text(batch.targets[example, step])
-                answer = self.answer_text(outputs[example, step])
-                row += [target, answer, "" if answer == target else "wrong"]
+                target, answer = (
+                    batch.targets[example, step],
+                    outputs[example, step],
+                )
+                row += [self.target_text(target), self.answer_text(answer)]
+                row += [] if self.is_right(target, answer) else ["wrong"]
             rows.append((*row, "", "", "")[:5])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
             "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
         )
         return "\n".join(lines)
+
+    def is_right(self, target: np.ndarray, outputs: np.ndarray) -> bool:
+        """Whether an answer is the target, as they read."""
+        return self.answer_text(outputs) == self.target_text(target)
 
     def input_text(self, inputs: np.ndarray) -> str:
         """Returns a step's inputs to read: the names of those not 0."""
@@ -220,7 +229,7 @@ class GeneratedTask(Task):
 
     min_length: int = option(1, "fewest items of a sequence")
     max_length: int = option(10, "most items of a sequence")
-    sequences: int = option(10_000, "training sequences")
+    sequences: int = option(10_000, "training sequences of an epoch")
     test_sequences: int = option(1_000, "sequences to evaluate on")
 
     def __post_init__(self):
