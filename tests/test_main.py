@@ -174,7 +174,7 @@ def test_overwrite_replaces_the_folder(tmp_path, untrained):
         (["train", "echo", "--batch-size=0"], "`batch_size` must be"),
         (["train", "echo", "--learning-rate=-1"], "`learning_rate` must be"),
         (["train", "echo", "--seed=-1"], "[Ss]eed must be between 0"),
-        (["train", "echo", "--sparse-links=11"], "num_links=11"),
+        (["train", "echo", "--sparse-links=11"], "sparse_links=11"),
         (["train", "echo", "--bypass-dropout=1.5"], "bypass_dropout.*1.5"),
         (["train", "babi"], "`data` must be the path"),
         (["train", "babi", "--data=nowhere"], "nowhere: expected the bAbI"),
