@@ -1,12 +1,9 @@
-"""The reader of MNIST's files, and the comparison of networks on them."""
-
-import gzip
-import os
-import pathlib
+"""The comparison of networks on MNIST."""
 
 import keras
 import numpy as np
 import pytest
+from mnist_files import TEST, TRAIN, write
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip(
@@ -15,111 +12,17 @@ if keras.backend.backend() != "tensorflow":
         allow_module_level=True,
     )
 
+from keras_dnc import mnist
 from keras_dnc.__main__ import main
-from keras_dnc.bayesian import comparison, mnist
+from keras_dnc.bayesian import comparison
 
 DATA = "KERAS_DNC_DATA"
-IMAGES_NAME = "train-images-idx3-ubyte"
-TRAIN, TEST = 600, 100
-
-
-def idx(magic, array):
-    """The bytes of an array in the IDX format."""
-    header = np.array([magic, *array.shape], ">i4").tobytes()
-    return header + array.astype("uint8").tobytes()
-
-
-def digits(count, seed):
-    """Images that tell their label: its row alone is bright."""
-    labels = np.random.default_rng(seed).integers(0, 10, count)
-    images = np.zeros((count, 28, 28))
-    images[np.arange(count), 2 * labels + 4] = 250
-    return images, labels
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, count, seed in (("train", TRAIN, 0), ("t10k", TEST, 1)):
-        images, labels = digits(count, seed)
-        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(idx(2051, images))
-        compressed = gzip.compress(idx(2049, labels))
-        (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(compressed)
+    write(tmp_path)
     return tmp_path
-
-
-def test_files_are_read_compressed_or_not(folder):
-    read = mnist.load(folder)
-    images, labels = digits(TEST, 1)
-    assert np.array_equal(read.test_images, images)
-    assert np.array_equal(read.test_labels, labels)
-    assert read.train_images.shape == (TRAIN, 28, 28)
-    assert read.train_images.dtype == read.train_labels.dtype == "uint8"
-
-
-@pytest.mark.skipif(DATA not in os.environ, reason=f"{DATA} is not set")
-def test_mnist_itself():
-    read = mnist.load(pathlib.Path(os.environ[DATA], "mnist"))
-    assert read.train_images.shape == (60_000, 28, 28)
-    assert read.test_images.shape == (10_000, 28, 28)
-    # The first labels of the original order.
-    assert read.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert read.test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
-    # The counts of the digits are not equal, and well known.
-    assert np.bincount(read.test_labels).tolist() == [
-        *(980, 1135, 1032, 1010, 982),
-        *(892, 958, 1028, 974, 1009),
-    ]
-    assert read.train_images.mean() == pytest.approx(33.318, abs=1e-3)
-
-
-GOOD = idx(2051, np.arange(12).reshape(1, 3, 4))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "magic number 2051.* 0 bytes"),
-        (GOOD[:10], "magic number 2051.* 10 bytes"),
-        (idx(2049, np.zeros(3)), "magic number 2051.*x08.x01"),
-        (GOOD[:-1], r"12 bytes for the shape \(1, 3, 4\).*11"),
-        (GOOD + b"0", r"12 bytes for the shape \(1, 3, 4\).*13"),
-    ],
-)
-@pytest.mark.parametrize("ending", ["", ".gz"])
-def test_a_damaged_file_is_refused(tmp_path, content, message, ending):
-    path = tmp_path / f"images{ending}"
-    path.write_bytes(gzip.compress(content) if ending else content)
-    with pytest.raises(ValueError, match=f"{path.name}: expected.*{message}"):
-        mnist.read_idx(path, 2051)
-
-
-@pytest.mark.parametrize(
-    "content",
-    # Compressed data hold the time, and names of tests must be the same in
-    # every process.
-    [GOOD, gzip.compress(GOOD)[:-9], b"\x1f\x8b" + bytes(20)],
-    ids=["not compressed", "truncated", "no data"],
-)
-def test_a_damaged_compressed_file_is_refused(tmp_path, content):
-    path = tmp_path / "images.gz"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"images\.gz: expected a complete"):
-        mnist.read_idx(path, 2051)
-
-
-def test_a_missing_file_is_named(folder):
-    (folder / IMAGES_NAME).unlink()
-    with pytest.raises(FileNotFoundError, match=IMAGES_NAME):
-        mnist.load(folder)
-
-
-def test_images_without_labels_are_refused(folder):
-    images, _ = digits(TRAIN + 1, 0)
-    (folder / IMAGES_NAME).write_bytes(idx(2051, images))
-    with pytest.raises(
-        ValueError, match=f"{TRAIN + 1} train images and {TRAIN}"
-    ):
-        mnist.load(folder)
 
 
 def test_the_parts_of_the_images(folder):

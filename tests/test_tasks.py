@@ -580,5 +580,6 @@ def test_tasks_are_listed_by_their_names():
         "priority-sort": "priority-sort",
         "adding": "adding",
         "argmax": "argmax",
+        "digits": "digits",
         "babi": "babi",
     }

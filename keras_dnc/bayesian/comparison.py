@@ -17,7 +17,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_dnc.bayesian import mnist
+from keras_dnc import mnist
 from keras_dnc.bayesian.distributions import (
     MeanFieldNormal,
     NormalPrior,

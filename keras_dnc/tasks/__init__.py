@@ -6,6 +6,7 @@ from keras_dnc.tasks.associative_recall import AssociativeRecall
 from keras_dnc.tasks.babi import Babi
 from keras_dnc.tasks.bits import BitsTask
 from keras_dnc.tasks.copy import Copy
+from keras_dnc.tasks.digits import Digits
 from keras_dnc.tasks.echo import Echo
 from keras_dnc.tasks.key_value import KeyValueRecall, TwoWayKeyValueRecall
 from keras_dnc.tasks.priority_sort import PrioritySort
@@ -24,6 +25,7 @@ TASKS = {
         PrioritySort,
         Adding,
         Argmax,
+        Digits,
         Babi,
     )
 }
@@ -37,6 +39,7 @@ __all__ = [
     "Batch",
     "BitsTask",
     "Copy",
+    "Digits",
     "Echo",
     "GeneratedTask",
     "KeyValueRecall",

@@ -10,10 +10,10 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
-from keras_dnc.tasks.task import Batch, Recipe, Task, option, softmax
+from keras_dnc.tasks.classes import ClassesTask
+from keras_dnc.tasks.task import Batch, Recipe, option
 
 LANGUAGES = ("en", "en-10k")
 TASKS = 20
@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Babi(Task):
+class Babi(ClassesTask):
     """Questions about stories, on the files of the official archive.
 
     One word is one step, as a one-hot vector; "." and "?" are words. After a
@@ -59,6 +59,7 @@ class Babi(Task):
 
     name = "babi"
     summary = "answer questions about stories (bAbI)"
+    metric = "right_words"
     # Layer normalization and batches of four are what lets task 1 train.
     recipe = Recipe(
         controller=64,
@@ -151,30 +152,6 @@ class Babi(Task):
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns the official test stories."""
         return self.encode(self.stories("test"))
-
-    def compile_arguments(self) -> dict:
-        """Cross-entropy of answer words, and the share of right words."""
-        return {
-            "loss": keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            ),
-            "weighted_metrics": [
-                keras.metrics.SparseCategoricalAccuracy(name="right_words")
-            ],
-        }
-
-    def shown(
-        self, outputs: np.ndarray, batch: Batch, example: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Shows logits as probabilities, and word numbers as one-hot."""
-        one_hot = batch._replace(
-            targets=np.eye(outputs.shape[-1])[batch.targets]
-        )
-        return super().shown(softmax(outputs), one_hot, example)
-
-    def target_text(self, target: np.ndarray) -> str:
-        """Returns the word of a number."""
-        return self.vocabulary[target]
 
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every answer word is right.

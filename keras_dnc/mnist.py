@@ -18,7 +18,7 @@ FILES = {
 CLASSES = 10
 
 
-class Digits(NamedTuple):
+class Mnist(NamedTuple):
     """Images and their labels.
 
     Attributes:
@@ -76,7 +76,7 @@ def read_idx(path: Path | str, magic: int) -> np.ndarray:
     return np.frombuffer(content[start:], "uint8").reshape(shape)
 
 
-def load(folder: Path | str) -> Digits:
+def load(folder: Path | str) -> Mnist:
     """Reads the four files of MNIST, in their original names.
 
     Args:
@@ -84,7 +84,8 @@ def load(folder: Path | str) -> Digits:
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is damaged, or images and labels are not as many.
+        ValueError: If a file is damaged, if images are of another size than
+            28 x 28, if labels are no digits, or if the two are not as many.
     """
     arrays = {}
     for part, (name, magic) in FILES.items():
@@ -97,9 +98,19 @@ def load(folder: Path | str) -> Digits:
         arrays[part] = read_idx(found[0], magic)
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if images.shape[1:] != (28, 28):
+            raise ValueError(
+                f"{folder}: expected {part} images of 28 x 28. Received: "
+                f"{' x '.join(map(str, images.shape[1:]))}"
+            )
+        if np.any(labels >= CLASSES):
+            raise ValueError(
+                f"{folder}: expected {part} labels from 0 to {CLASSES - 1}. "
+                f"Received: {labels.max()}"
+            )
         if len(images) != len(labels):
             raise ValueError(
                 f"{folder}: expected as many labels as images. Received "
                 f"{len(images)} {part} images and {len(labels)} labels"
             )
-    return Digits(**arrays)
+    return Mnist(**arrays)
