@@ -4,7 +4,10 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.util
+import itertools
+import math
 import shutil
+import statistics
 import sys
 import tempfile
 import typing
@@ -49,8 +52,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options):
+    if options.seeds is None:
+        _print_table(_trained(options))
+        _print_saved(Path(options.out))
+        return
+    if options.seed is not None:
+        raise ValueError(
+            "--seed and --seeds exclude each other. Received: "
+            f"--seed {options.seed} --seeds "
+            + " ".join(map(str, options.seeds))
+        )
+    figures = {}
+    for seed in options.seeds:
+        out = Path(options.out, f"seed-{seed}")
+        of_seed = argparse.Namespace(**{**vars(options), "seed": seed})
+        of_seed.out = str(out)
+        if options.resume and out.is_dir() and not _unfinished_of(out).exists():
+            figures[seed] = _evaluated(of_seed, out)
+        else:
+            of_seed.resume = options.resume and _unfinished_of(out).exists()
+            figures[seed] = _trained(of_seed)
+    _print_summary(figures)
+
+
+def _unfinished_of(out):
+    """Returns the folder of a training until it comes to its end."""
+    return out.with_name(f"{out.name}-unfinished")
+
+
+def _trained(options):
+    """Trains and saves a network; returns its figures."""
     out = Path(options.out)
-    unfinished = out.with_name(f"{out.name}-unfinished")
+    unfinished = _unfinished_of(out)
     _refuse_existing(out, options)
     _refuse_picture_without_matplotlib(options)
     task, recipe, seed = (_resumed if options.resume else _begun)(
@@ -67,8 +100,24 @@ def _train(options):
         _draw(unfinished / PICTURE_FILE, model, task, seed)
     _rename(unfinished, out)
     Progress(out).delete()
-    _print_table(figures)
-    _print_saved(out)
+    return figures
+
+
+def _evaluated(options, folder):
+    """Returns the figures of a network that was trained before."""
+    task = runs.load_task(folder, options.task_name)
+    return training.evaluate(runs.load_model(folder), task, options.seed)
+
+
+def _print_summary(figures):
+    """Prints each figure by seed, then their mean and standard deviation."""
+    print(" | ".join(["figure", *map(str, figures), "mean", "deviation"]))
+    for name in next(iter(figures.values())):
+        values = [of_seed[name] for of_seed in figures.values()]
+        mean = statistics.fmean(values)
+        deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+        cells = [*map(_shown, values), _shown(mean), _shown(deviation)]
+        print(" | ".join([name, *cells]))
 
 
 def _begun(folder, options):
@@ -344,6 +393,7 @@ def _parser():
         _add_output(options, f"runs/{name}", "the memory at work")
         # Not given, a training that is resumed keeps its own.
         options.set_defaults(seed=None)
+        _add_seeds(options, default=None, shown="--seed alone")
         options.add_argument(
             "--resume",
             action="store_true",
@@ -399,6 +449,41 @@ def _add_output(options, folder, picture):
     )
 
 
+class _Seeds(argparse.Action):
+    """Joins the seeds of several words."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        seeds = list(dict.fromkeys(itertools.chain.from_iterable(values)))
+        setattr(namespace, self.dest, seeds)
+
+
+def _seed_range(text):
+    """Returns the seeds of `3` or of `0..4`."""
+    first, dots, last = text.partition("..")
+    if not (first.isdecimal() and (last.isdecimal() if dots else True)):
+        raise argparse.ArgumentTypeError(
+            f"expected a seed or a range as 0..4, received {text!r}"
+        )
+    last = last if dots else first
+    if int(last) < int(first):
+        raise argparse.ArgumentTypeError(
+            f"expected a range from the smaller seed, received {text!r}"
+        )
+    return range(int(first), int(last) + 1)
+
+
+def _add_seeds(options, default, shown):
+    options.add_argument(
+        "--seeds",
+        nargs="+",
+        type=_seed_range,
+        action=_Seeds,
+        default=default,
+        metavar="SEED",
+        help=f"several of them, or ranges as 0..4 [{shown}]",
+    )
+
+
 def _add_seed(options):
     options.add_argument(
         "--seed", type=int, default=0, help="of all that is random [0]"
@@ -441,9 +526,7 @@ def _add_ablation(commands):
             metavar="NAME",
             help=f"[{' '.join(ablation.VARIANTS)}]",
         )
-        options.add_argument(
-            "--seeds", nargs="+", type=int, default=[0, 1, 2], help="[0 1 2]"
-        )
+        _add_seeds(options, default=[0, 1, 2], shown="0 1 2")
         _add_options(options, ablation.Options)
         _add_options(options.add_argument_group("task"), task)
         _add_options(

@@ -16,8 +16,6 @@ from keras_dnc import mnist
 from keras_dnc.__main__ import main
 from keras_dnc.bayesian import comparison
 
-DATA = "KERAS_DNC_DATA"
-
 
 @pytest.fixture
 def folder(tmp_path):

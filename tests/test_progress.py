@@ -433,6 +433,53 @@ def test_a_damaged_recipe_is_named(cut_off, capsys):
         assert "training.json: expected" in capsys.readouterr().err
 
 
+def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["train", "echo", *WORDS, f"--out={out}", "--epochs=2"]
+    assert main([*words, "--seeds", "0..1", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()[-6:]
+    assert lines[0] == "figure | 0 | 1 | 4 | mean | deviation"
+    rows = {name: cells for name, *cells in map(cells_of, lines[1:])}
+    errors = []
+    for seed in (0, 1, 4):
+        folder = out / f"seed-{seed}"
+        task = runs.load_task(folder, "echo")
+        figures = training.evaluate(runs.load_model(folder), task, seed)
+        errors.append(figures["mean squared error"])
+        _, _, saved = runs.load_settings(folder, "echo")
+        assert saved == seed
+    assert len(set(errors)) == 3
+    expected = [*errors, np.mean(errors), np.std(errors, ddof=1)]
+    np.testing.assert_allclose(
+        [float(cell) for cell in rows["mean squared error"]],
+        expected,
+        rtol=1e-3,
+    )
+    # Resumed, what is done is only evaluated, and what is cut off goes on.
+    (out / "seed-1").rename(out / "seed-1-unfinished")
+    (out / "seed-4").rename(out / "elsewhere")
+    assert main([*words, "--seeds", "0..1", "4", "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines()[-6:] == lines
+
+
+def cells_of(line):
+    return line.split(" | ")
+
+
+def test_one_seed_and_several_exclude_each_other(tmp_path, capsys):
+    words = ["train", "echo", f"--out={tmp_path / 'out'}", "--seed=3"]
+    assert main([*words, "--seeds", "1", "2"]) == 1
+    assert "exclude each other" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seeds", ["a", "1..", "..2", "-1", "3..1", "1...3"])
+def test_seeds_that_are_none_are_refused(seeds, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "echo", "--seeds", seeds])
+    assert "--seeds" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_dnc_that_is_killed_goes_on(tmp_path):
     """Twice, as soon as an epoch is logged: while its state is written."""
