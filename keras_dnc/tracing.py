@@ -1,5 +1,9 @@
 """What a DNC does at each time step, as arrays."""
 
+import contextlib
+import os
+import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -7,47 +11,281 @@ import numpy as np
 from keras import ops
 
 from keras_dnc.cell import DNCCell
-from keras_dnc.interface import InterfaceVector
+from keras_dnc.interface import InterfaceVector, is_present
+from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.state import DNCState
 
 
 class Trace(NamedTuple):
     """The parts of a DNC over time, as arrays of shape `(B, T, ...)`.
 
+    A part that the DNC does not have, as links where it reads by content
+    alone, is the empty tuple.
+
     Attributes:
         inputs: The step inputs, shape `(B, T, X)`.
         outputs: The outputs of the DNC, shape `(B, T, units)`.
         state: A `DNCState` of arrays, the state after each step.
-        interface: An `InterfaceVector` of arrays.
+        interface: An `InterfaceVector` of arrays. At a step that a mask hides
+            it is what the state was not changed by.
+        allocation_weightings: Where each write head would write new words,
+            shape `(B, T, V, N)`.
+        mask: Whether each step is read, shape `(B, T)`.
     """
 
     inputs: np.ndarray
     outputs: np.ndarray
     state: DNCState
     interface: InterfaceVector
+    allocation_weightings: np.ndarray | tuple
+    mask: np.ndarray
+
+    def save(self, path: Path | str):
+        """Writes the arrays to a file, by names such as `state/memory`.
+
+        Args:
+            path: The file, which `numpy.load` reads without pickle.
+        """
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **dict(_named_arrays("", self)))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Trace":
+        """Reads a trace that `save` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            FileNotFoundError: If there is no file.
+            ValueError: If it is damaged or of another kind.
+        """
+        try:
+            with np.load(path) as file:
+                arrays = dict(file)
+            return _trace_of(arrays)
+        except FileNotFoundError:
+            raise
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            TypeError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise ValueError(
+                f"{os.fspath(path)}: expected a trace that `Trace.save` wrote. "
+                f"Received another file: {error!r}"
+            ) from error
 
 
-def trace(cell: DNCCell, inputs) -> Trace:
-    """Steps a cell through sequences from its initial state.
+def trace(
+    layer: keras.layers.Layer,
+    inputs,
+    mask=None,
+    initial_state=None,
+    name: str | None = None,
+) -> Trace:
+    """Shows each step of a DNC on some sequences, and changes nothing.
 
     Args:
-        cell: A built cell, such as that of a trained `DNC`.
-        inputs: Array of shape `(B, T, X)`.
+        layer: A `DNC`, a `keras.layers.RNN` over a `DNCCell`, a model with one
+            of these among its layers, or a `DNCCell`; built.
+        inputs: What the layer or model is called with: sequences of shape
+            `(B, T, X)` for a layer or a cell.
+        mask: Array of shape `(B, T)`, of a layer or a cell; a model makes its
+            own.
+        initial_state: List of tensors, of a layer or a cell; default what the
+            layer starts from, of a stateful one what it has come to.
+        name: Which of several DNCs in a model.
 
     Returns:
-        A `Trace`. A sequence's mask is not heeded, and of a
+        A `Trace`. Of a layer that goes backwards, time runs as it reads. Of a
         `BidirectionalDNC` it is the DNC alone.
+
+    Raises:
+        ValueError: If there is no DNC, or several and no name.
+
+    Example:
+    >>> import numpy as np
+    >>> import keras_dnc
+    >>> layer = keras_dnc.DNC(4, memory_size=6, word_size=5)
+    >>> outputs = layer(np.ones((1, 3, 2)))
+    >>> keras_dnc.trace(layer, np.ones((1, 3, 2))).state.memory.shape
+    (1, 3, 6, 5)
     """
-    sequences = ops.convert_to_tensor(inputs, dtype=cell.compute_dtype)
-    state = cell.unpack_state(cell.get_initial_state(sequences.shape[0]))
+    if isinstance(layer, DNCCell):
+        sequences = ops.convert_to_tensor(inputs, layer.compute_dtype)
+        return _by_steps(layer, sequences, mask, initial_state, zeros=False)
+    found = _recurrence(layer, name)
+    with _recorded(found) as calls, _unchanged(layer):
+        if found is layer:
+            layer(inputs, mask=mask, initial_state=initial_state)
+        else:
+            layer(inputs)
+    if not calls:
+        raise ValueError(
+            f"The model does not call its layer {found.name!r} with these "
+            "inputs."
+        )
+    sequences, states, mask = calls[0]
+    if found.go_backwards:
+        sequences = ops.flip(sequences, axis=1)
+        mask = None if mask is None else ops.flip(mask, axis=1)
+    return _by_steps(
+        found.cell, sequences, mask, states, found.zero_output_for_mask
+    )
+
+
+def _recurrence(layer, name):
+    """Returns the one layer over a `DNCCell`, or that of a name."""
+    within = layer.layers if isinstance(layer, keras.Model) else [layer]
+    found = {
+        part.name: part
+        for part in within
+        if isinstance(part, keras.layers.RNN)
+        and isinstance(part.cell, DNCCell)
+        and name in (None, part.name)
+    }
+    if len(found) != 1:
+        wanted = "one DNC" if name is None else f"a DNC named {name!r}"
+        raise ValueError(
+            f"`layer` must be or have {wanted}. Received: {layer.name!r} with "
+            f"{', '.join(map(repr, found)) or 'none'}"
+        )
+    return next(iter(found.values()))
+
+
+@contextlib.contextmanager
+def _recorded(layer):
+    """Yields a list of the sequences, states and mask of each loop."""
+    calls, loop = [], layer.inner_loop
+
+    def recorded(sequences, initial_state, mask, training=False):
+        calls.append((sequences, initial_state, mask))
+        return loop(sequences, initial_state, mask, training)
+
+    layer.inner_loop = recorded
+    try:
+        yield calls
+    finally:
+        del layer.inner_loop
+
+
+@contextlib.contextmanager
+def _unchanged(layer):
+    """Gives variables that are not trained their values back.
+
+    Those of stateful layers are not among the variables of a layer.
+    """
+    variables = [x for x in layer.variables if not x.trainable]
+    for part in layer._flatten_layers():
+        if isinstance(part, keras.layers.RNN) and part.stateful:
+            variables += keras.tree.flatten(part.states)
+    values = [(x, ops.convert_to_numpy(x.value)) for x in variables]
+    try:
+        yield
+    finally:
+        for variable, value in values:
+            variable.assign(value)
+
+
+def _by_steps(cell, sequences, mask, initial_state, zeros):
+    """Steps a cell; `zeros` are the outputs of what the mask hides."""
+    batch_size, time, _ = sequences.shape
+    if initial_state is None:
+        initial_state = cell.get_initial_state(batch_size)
+    if mask is None:
+        mask = ops.ones((batch_size, time), "bool")
+    mask = ops.convert_to_tensor(mask, "bool")
+    state = cell.unpack_state(initial_state)
+    outputs = ops.zeros((batch_size, cell.units), cell.compute_dtype)
     steps = []
-    for time in range(sequences.shape[1]):
-        outputs, state, interface = cell.step(sequences[:, time], state)
-        steps.append((outputs, state, interface))
-    outputs, state, interface = keras.tree.map_structure(
+    for step in range(time):
+        is_read = mask[:, step]
+        new_outputs, new_state, interface = cell.step(sequences[:, step], state)
+        state = keras.tree.map_structure(
+            lambda new, old, is_read=is_read: _where(is_read, new, old),
+            new_state,
+            state,
+        )
+        hidden = ops.zeros_like(outputs) if zeros else outputs
+        outputs = _where(is_read, new_outputs, hidden)
+        allocation = _allocation(cell, new_state, interface)
+        steps.append((outputs, state, interface, allocation))
+    outputs, state, interface, allocation = keras.tree.map_structure(
         lambda *parts: np.stack(
             [ops.convert_to_numpy(part) for part in parts], axis=1
         ),
         *steps,
     )
-    return Trace(ops.convert_to_numpy(sequences), outputs, state, interface)
+    sequences, mask = map(ops.convert_to_numpy, (sequences, mask))
+    return Trace(sequences, outputs, state, interface, allocation, mask)
+
+
+def _where(condition, new, old):
+    """Returns parts of the examples of a condition `(B,)`, else old ones."""
+    shape = (-1, *[1] * (len(new.shape) - 1))
+    return ops.where(
+        ops.reshape(condition, shape), new, ops.cast(old, new.dtype)
+    )
+
+
+def _allocation(cell, state, interface):
+    """Returns allocation weightings, if the write head has such."""
+    allocate = getattr(cell.write_head, "allocation_addressing", None)
+    if allocate is None:
+        return ()
+    return allocate(
+        state.usage, interface.allocation_gates, interface.write_gates
+    )
+
+
+def _named_arrays(prefix, part):
+    """Yields names and arrays of a trace's parts that are there."""
+    if not is_present(part):
+        return
+    if isinstance(part, np.ndarray):
+        yield prefix.removeprefix("/"), part
+        return
+    names = getattr(part, "_fields", range(len(part)))
+    for name, one in zip(names, part, strict=True):
+        yield from _named_arrays(f"{prefix}/{name}", one)
+
+
+def _trace_of(arrays):
+    """Returns the trace of what `_named_arrays` yields."""
+
+    def fields(cls, prefix, **others):
+        parts = {
+            name: others[name]
+            if name in others
+            else arrays.pop(f"{prefix}{name}", ())
+            for name in cls._fields
+        }
+        return cls(**parts)
+
+    link = arrays.pop("state/link", ())
+    if "state/link/values" in arrays:
+        link = fields(SparseLink, "state/link/")
+    controller = _numbered(arrays, "state/controller_states")
+    state = fields(DNCState, "state/", link=link, controller_states=controller)
+    interface = fields(InterfaceVector, "interface/")
+    found = fields(Trace, "", state=state, interface=interface)
+    if arrays or not is_present(found.outputs):
+        raise ValueError(f"unknown parts: {sorted(arrays)}")
+    return found
+
+
+def _numbered(arrays, prefix):
+    """Returns the nested list of arrays whose names end in its places."""
+    parts = []
+    while True:
+        name = f"{prefix}/{len(parts)}"
+        if name in arrays:
+            parts.append(arrays.pop(name))
+        elif any(other.startswith(f"{name}/") for other in arrays):
+            parts.append(_numbered(arrays, name))
+        else:
+            return parts

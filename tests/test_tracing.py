@@ -7,7 +7,7 @@ from extensions import COMBINATIONS
 from keras import ops
 
 import keras_dnc
-from keras_dnc.tracing import trace
+from keras_dnc import Trace, trace
 
 
 def test_a_trace_ends_where_the_layer_ends():
@@ -80,3 +80,203 @@ def test_a_trace_shows_the_parts_that_extensions_have(name):
         assert traced.state.link.values.shape == (2, 7, 1, 6, 2)
         assert traced.interface.read_masks.shape == (2, 7, 2, 5)
         assert traced.interface.forward_sharpness.shape == (2, 7, 1, 2)
+
+
+SIZES = {"controller": 8, "memory_size": 6, "word_size": 5, "num_writes": 2}
+
+
+def sequences(batch=3, steps=5):
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(batch, steps, 4)).astype("float32")
+
+
+def arrays(parts):
+    return [ops.convert_to_numpy(part) for part in keras.tree.flatten(parts)]
+
+
+def assert_all_close(actual, expected):
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def last(traced):
+    """The state after the last step."""
+    return [part[:, -1] for part in keras.tree.flatten(traced.state)]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_a_masked_layer_is_traced_as_it_runs(zeros, backwards):
+    if keras.backend.backend() == "jax" and not zeros:
+        pytest.skip("on JAX a mask needs zero_output_for_mask")
+    layer = keras_dnc.DNC(
+        3,
+        return_sequences=True,
+        return_state=True,
+        zero_output_for_mask=zeros,
+        go_backwards=backwards,
+        **SIZES,
+    )
+    inputs = sequences()
+    mask = np.array([[1] * 5, [1, 1, 0, 0, 0], [0, 1, 0, 1, 1]], bool)
+    outputs, *states = layer(inputs, mask=mask)
+    traced = trace(layer, inputs, mask=mask)
+    assert_all_close([traced.outputs], arrays([outputs]))
+    assert_all_close(last(traced), arrays(layer.cell.unpack_state(states)))
+    order = slice(None, None, -1 if backwards else 1)
+    np.testing.assert_array_equal(traced.mask, mask[:, order])
+    np.testing.assert_array_equal(traced.inputs, inputs[:, order])
+    # A hidden step changes nothing.
+    hidden = ~traced.mask[2]
+    usage = traced.state.usage[2]
+    np.testing.assert_array_equal(usage[1:][hidden[1:]], usage[:-1][hidden[1:]])
+
+
+def test_a_stateful_layer_is_traced_from_where_it_is_and_stays_there():
+    layer = keras_dnc.DNC(
+        3, stateful=True, return_sequences=True, learned_memory=True, **SIZES
+    )
+    inputs = sequences()
+    layer(inputs)
+    before = arrays(layer.states)
+    traced = trace(layer, inputs)
+    assert_all_close(arrays(layer.states), before)
+    assert_all_close([traced.outputs], arrays([layer(inputs)]))
+
+
+def test_a_sequence_goes_on_from_an_initial_state():
+    layer = keras_dnc.DNC(3, return_sequences=True, return_state=True, **SIZES)
+    inputs = sequences()
+    _, *states = layer(inputs[:, :2])
+    whole, rest = (
+        trace(layer, inputs),
+        trace(layer, inputs[:, 2:], initial_state=states),
+    )
+    assert_all_close([rest.outputs], [whole.outputs[:, 2:]])
+    of_cell = trace(layer.cell, inputs[:, 2:], initial_state=states)
+    assert_all_close([of_cell.outputs], [rest.outputs])
+
+
+def two_layers(**arguments):
+    inputs = keras.Input((None, 4))
+    hidden = keras.layers.Masking()(inputs)
+    hidden = keras.layers.Dense(4)(hidden)
+    cell = keras_dnc.DNCCell(3, **SIZES)
+    hidden = keras.layers.RNN(
+        cell, return_sequences=True, name="first", **arguments
+    )(hidden)
+    outputs = keras_dnc.DNC(2, return_sequences=True, name="second", **SIZES)(
+        hidden
+    )
+    return keras.Model(inputs, [hidden, outputs])
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="masks need zeros there"
+)
+def test_one_of_several_layers_of_a_saved_model_is_named(tmp_path):
+    model = two_layers()
+    model.save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    inputs = sequences()
+    inputs[1, 3:] = 0
+    before, expected = arrays(model.get_weights()), arrays(model(inputs))
+    for name, outputs in zip(("first", "second"), expected, strict=True):
+        traced = trace(model, inputs, name=name)
+        assert_all_close([traced.outputs], [outputs])
+        np.testing.assert_array_equal(
+            traced.mask, [[1] * 5, [1, 1, 1, 0, 0], [1] * 5]
+        )
+    assert_all_close(arrays(model(inputs)), expected)
+    assert_all_close(arrays(model.get_weights()), before)
+    with pytest.raises(ValueError, match="one DNC.*'first', 'second'"):
+        trace(model, inputs)
+    with pytest.raises(ValueError, match="named 'third'.*none"):
+        trace(model, inputs, name="third")
+
+
+def test_what_has_no_dnc_is_refused():
+    with pytest.raises(ValueError, match="one DNC. Received: 'lstm' with none"):
+        trace(keras.layers.LSTM(3, name="lstm"), sequences())
+
+
+def test_allocation_is_where_the_write_head_allocates():
+    layer = keras_dnc.DNC(3, return_sequences=True, **SIZES)
+    inputs = sequences()
+    layer(inputs)
+    traced = trace(layer, inputs)
+    assert traced.allocation_weightings.shape == (3, 5, 2, 6)
+    # The paper's formula for the first head, slot by slot.
+    for usage, allocation in zip(
+        traced.state.usage.reshape(-1, 6),
+        traced.allocation_weightings[:, :, 0].reshape(-1, 6),
+        strict=True,
+    ):
+        usage = 1e-6 + (1 - 1e-6) * usage.astype("float64")
+        order = np.argsort(usage, kind="stable")
+        expected, product = np.zeros(6), 1.0
+        for slot in order:
+            expected[slot] = (1 - usage[slot]) * product
+            product *= usage[slot]
+        np.testing.assert_allclose(allocation, expected, atol=1e-5)
+
+
+def controllers():
+    return {
+        "LSTM": 8,
+        "stack": keras.layers.StackedRNNCells(
+            [keras.layers.LSTMCell(3), keras.layers.GRUCell(4)]
+        ),
+        "feed-forward": keras.Sequential([keras.layers.Dense(5, "tanh")]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(
+            kind,
+            name,
+            marks=pytest.mark.slow if name and kind != "LSTM" else (),
+        )
+        for kind in controllers()
+        for name in (None, "content_only", "all_with_links")
+    ],
+)
+def test_a_trace_is_saved_and_loaded(kind, name, tmp_path):
+    layer = keras_dnc.DNC(
+        3,
+        **{**SIZES, "controller": controllers()[kind]},
+        **COMBINATIONS.get(name, {}),
+    )
+    inputs = sequences()
+    layer(inputs)
+    traced = trace(layer, inputs)
+    path = tmp_path / "trace.npz"
+    traced.save(path)
+    loaded = Trace.load(path)
+    assert isinstance(loaded, Trace)
+    keras.tree.assert_same_structure(
+        keras.tree.map_structure(np.shape, tuple(loaded)),
+        keras.tree.map_structure(np.shape, tuple(traced)),
+    )
+    for one, other in zip(
+        keras.tree.flatten(loaded), keras.tree.flatten(traced), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    with np.load(path) as file:
+        assert "state/memory" in file and "interface/read_keys" in file
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "another", "more"])
+def test_a_file_that_is_no_trace_is_named(kind, tmp_path):
+    path = tmp_path / "trace.npz"
+    if kind == "text":
+        path.write_text("no trace")
+    if kind == "another":
+        np.savez(path, memory=np.zeros(3))
+    if kind == "more":
+        np.savez(path, outputs=np.zeros(3), more=np.zeros(3))
+    error = FileNotFoundError if kind == "missing" else ValueError
+    with pytest.raises(error, match=r"trace\.npz"):
+        Trace.load(path)
