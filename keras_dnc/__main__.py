@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import itertools
-import math
 import shutil
 import statistics
 import sys
@@ -62,17 +61,32 @@ def _train(options):
             f"--seed {options.seed} --seeds "
             + " ".join(map(str, options.seeds))
         )
+    trainings = {seed: _of_seed(options, seed) for seed in options.seeds}
+    for of_seed in trainings.values():
+        if not of_seed.is_done:
+            _refuse_existing(Path(of_seed.out), of_seed)
+            _refuse_unfinished(_unfinished_of(Path(of_seed.out)), of_seed)
     figures = {}
-    for seed in options.seeds:
-        out = Path(options.out, f"seed-{seed}")
-        of_seed = argparse.Namespace(**{**vars(options), "seed": seed})
-        of_seed.out = str(out)
-        if options.resume and out.is_dir() and not _unfinished_of(out).exists():
-            figures[seed] = _evaluated(of_seed, out)
-        else:
-            of_seed.resume = options.resume and _unfinished_of(out).exists()
-            figures[seed] = _trained(of_seed)
+    for seed, of_seed in trainings.items():
+        run = _evaluated if of_seed.is_done else _trained
+        figures[seed] = run(of_seed)
+        print(f"seed {seed}: {of_seed.out}")
+        _print_table(figures[seed])
     _print_summary(figures)
+
+
+def _of_seed(options, seed):
+    """Returns the options of one of several trainings."""
+    out = Path(options.out)
+    out = out.with_name(f"{out.name}-seed-{seed}")
+    is_begun = _unfinished_of(out).exists()
+    of_seed = {
+        "seed": seed,
+        "out": str(out),
+        "is_done": options.resume and out.is_dir() and not is_begun,
+        "resume": options.resume and is_begun,
+    }
+    return argparse.Namespace(**{**vars(options), **of_seed})
 
 
 def _unfinished_of(out):
@@ -103,10 +117,17 @@ def _trained(options):
     return figures
 
 
-def _evaluated(options, folder):
+def _evaluated(options):
     """Returns the figures of a network that was trained before."""
-    task = runs.load_task(folder, options.task_name)
-    return training.evaluate(runs.load_model(folder), task, options.seed)
+    folder = Path(options.out)
+    task, recipe, seed = _resumed(folder, options)
+    _, trained, _ = runs.load_settings(folder, options.task_name)
+    if recipe.epochs != trained.epochs:
+        raise ValueError(
+            f"{folder}: trained for {trained.epochs} epochs to its end. "
+            f"Received: epochs={recipe.epochs}"
+        )
+    return training.evaluate(runs.load_model(folder), task, seed)
 
 
 def _print_summary(figures):
@@ -114,9 +135,9 @@ def _print_summary(figures):
     print(" | ".join(["figure", *map(str, figures), "mean", "deviation"]))
     for name in next(iter(figures.values())):
         values = [of_seed[name] for of_seed in figures.values()]
-        mean = statistics.fmean(values)
-        deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-        cells = [*map(_shown, values), _shown(mean), _shown(deviation)]
+        cells = [*map(_shown, values), _shown(statistics.fmean(values))]
+        deviation = "-" if len(values) < 2 else _shown(statistics.stdev(values))
+        cells.append(deviation)
         print(" | ".join([name, *cells]))
 
 
@@ -129,11 +150,7 @@ def _begun(folder, options):
     # What is wrong with them shows before a folder is made, or replaced.
     keras.utils.set_random_seed(seed)
     training.build_model(task, recipe)
-    if folder.exists() and not options.overwrite:
-        raise FileExistsError(
-            f"{folder}: a training that did not come to its end; go on with "
-            "--resume, or begin again with --overwrite"
-        )
+    _refuse_unfinished(folder, options)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -290,10 +307,20 @@ def _refuse_existing(out, options):
             f"{out}: exists already; what is resumed replaces it with "
             "--resume --overwrite"
         )
+    several = getattr(options, "seeds", None)
     raise FileExistsError(
-        f"{out}: exists already; name another folder with --out, or "
-        "replace it with --overwrite"
+        f"{out}: exists already; name another folder with --out, "
+        + ("train the other seeds with --resume, " if several else "")
+        + "or replace it with --overwrite"
     )
+
+
+def _refuse_unfinished(folder, options):
+    if folder.exists() and not (options.overwrite or options.resume):
+        raise FileExistsError(
+            f"{folder}: a training that did not come to its end; go on with "
+            "--resume, or begin again with --overwrite"
+        )
 
 
 def _refuse_picture_without_matplotlib(options):
@@ -361,7 +388,9 @@ def _print_table(figures):
 
 
 def _shown(figure):
-    return f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
+    if isinstance(figure, int) or abs(figure) >= 10_000:
+        return f"{figure:,.0f}"
+    return f"{figure:.4g}"
 
 
 def _parser():
@@ -480,7 +509,7 @@ def _add_seeds(options, default, shown):
         action=_Seeds,
         default=default,
         metavar="SEED",
-        help=f"several of them, or ranges as 0..4 [{shown}]",
+        help=f"seeds, or ranges of them as 0..4 [{shown}]",
     )
 
 

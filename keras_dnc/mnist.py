@@ -76,6 +76,29 @@ def read_idx(path: Path | str, magic: int) -> np.ndarray:
     return np.frombuffer(content[start:], "uint8").reshape(shape)
 
 
+def files(folder: Path | str) -> dict[str, Path]:
+    """Finds the four files of MNIST, in their original names.
+
+    Args:
+        folder: Where they are, compressed (`.gz`) or not.
+
+    Returns:
+        The path of each part of `Mnist`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+    """
+    found = {}
+    for part, (name, _) in FILES.items():
+        paths = [Path(folder, name + ending) for ending in (".gz", "")]
+        found[part] = next(filter(Path.is_file, paths), None)
+        if found[part] is None:
+            raise FileNotFoundError(
+                f"{paths[0]}: expected MNIST's file. There is none"
+            )
+    return found
+
+
 def load(folder: Path | str) -> Mnist:
     """Reads the four files of MNIST, in their original names.
 
@@ -87,15 +110,10 @@ def load(folder: Path | str) -> Mnist:
         ValueError: If a file is damaged, if images are of another size than
             28 x 28, if labels are no digits, or if the two are not as many.
     """
-    arrays = {}
-    for part, (name, magic) in FILES.items():
-        paths = [Path(folder, name + ending) for ending in (".gz", "")]
-        found = [path for path in paths if path.is_file()]
-        if not found:
-            raise FileNotFoundError(
-                f"{paths[0]}: expected MNIST's file. There is none"
-            )
-        arrays[part] = read_idx(found[0], magic)
+    arrays = {
+        part: read_idx(path, FILES[part][1])
+        for part, path in files(folder).items()
+    }
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.shape[1:] != (28, 28):

@@ -165,6 +165,11 @@ class DNC(keras.layers.RNN):
         self._at_start.variable.assign(False)
         return outputs
 
+    @property
+    def flags(self) -> list[keras.Variable]:
+        """What a stateful layer keeps beside its states."""
+        return [] if self._at_start is None else [self._at_start.variable]
+
     def reset_state(self):
         """Sets the states of a stateful layer to the initial states."""
         if self.states is None:

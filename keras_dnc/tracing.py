@@ -3,6 +3,7 @@
 import contextlib
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,14 @@ import numpy as np
 from keras import ops
 
 from keras_dnc.cell import DNCCell
-from keras_dnc.interface import InterfaceVector, is_present
+from keras_dnc.interface import (
+    InterfaceVector,
+    as_interface_vector,
+    is_present,
+)
+from keras_dnc.recurrent import DNC
 from keras_dnc.sparse_linkage import SparseLink
-from keras_dnc.state import DNCState
+from keras_dnc.state import DNCState, parts_of
 
 
 class Trace(NamedTuple):
@@ -73,6 +79,7 @@ class Trace(NamedTuple):
             EOFError,
             TypeError,
             zipfile.BadZipFile,
+            zlib.error,
         ) as error:
             raise ValueError(
                 f"{os.fspath(path)}: expected a trace that `Trace.save` wrote. "
@@ -90,22 +97,25 @@ def trace(
     """Shows each step of a DNC on some sequences, and changes nothing.
 
     Args:
-        layer: A `DNC`, a `keras.layers.RNN` over a `DNCCell`, a model with one
-            of these among its layers, or a `DNCCell`; built.
+        layer: A `DNC`, a `keras.layers.RNN` over a `DNCCell`, a model or layer
+            with one of these in it, or a `DNCCell`; built.
         inputs: What the layer or model is called with: sequences of shape
             `(B, T, X)` for a layer or a cell.
-        mask: Array of shape `(B, T)`, of a layer or a cell; a model makes its
-            own.
-        initial_state: List of tensors, of a layer or a cell; default what the
-            layer starts from, of a stateful one what it has come to.
+        mask: Array of shape `(B, T)`; a model makes its own.
+        initial_state: List of tensors; default what the layer starts from, of
+            a stateful one what it has come to. A model has its own.
         name: Which of several DNCs in a model.
 
     Returns:
         A `Trace`. Of a layer that goes backwards, time runs as it reads. Of a
-        `BidirectionalDNC` it is the DNC alone.
+        `BidirectionalDNC` it is the DNC alone. Of a Bayesian layer it shows
+        the draw of weights that its next call makes, or with
+        `draw_per_step` others.
 
     Raises:
-        ValueError: If there is no DNC, or several and no name.
+        ValueError: If there is no DNC, several and no name, one that is not
+            built or is called more than once, or if a model is given a mask
+            or states.
 
     Example:
     >>> import numpy as np
@@ -117,44 +127,58 @@ def trace(
     """
     if isinstance(layer, DNCCell):
         sequences = ops.convert_to_tensor(inputs, layer.compute_dtype)
-        return _by_steps(layer, sequences, mask, initial_state, zeros=False)
+        with _unchanged(layer):
+            return _by_steps(layer, sequences, mask, initial_state)
     found = _recurrence(layer, name)
+    if found is not layer and not (mask is None and initial_state is None):
+        raise ValueError(
+            "`mask` and `initial_state` are those of a layer; a model has its "
+            f"own. Received a model, {layer.name!r}"
+        )
     with _recorded(found) as calls, _unchanged(layer):
         if found is layer:
             layer(inputs, mask=mask, initial_state=initial_state)
         else:
             layer(inputs)
-    if not calls:
+    if len(calls) != 1:
         raise ValueError(
-            f"The model does not call its layer {found.name!r} with these "
-            "inputs."
+            f"{layer.name!r} must call {found.name!r} once with these inputs. "
+            f"It did {len(calls)} times"
         )
     sequences, states, mask = calls[0]
     if found.go_backwards:
         sequences = ops.flip(sequences, axis=1)
         mask = None if mask is None else ops.flip(mask, axis=1)
-    return _by_steps(
-        found.cell, sequences, mask, states, found.zero_output_for_mask
-    )
+    one_draw = getattr(found, "one_draw", contextlib.nullcontext)
+    # From the same random states: the draw is that of the call above.
+    with _unchanged(layer), one_draw(sequences.shape[0]):
+        return _by_steps(
+            found.cell, sequences, mask, states, found.zero_output_for_mask
+        )
 
 
 def _recurrence(layer, name):
-    """Returns the one layer over a `DNCCell`, or that of a name."""
-    within = layer.layers if isinstance(layer, keras.Model) else [layer]
-    found = {
-        part.name: part
-        for part in within
+    """Returns the one built layer over a `DNCCell`, or that of a name."""
+    found = [
+        part
+        for part in layer._flatten_layers()
         if isinstance(part, keras.layers.RNN)
         and isinstance(part.cell, DNCCell)
         and name in (None, part.name)
-    }
+    ]
     if len(found) != 1:
-        wanted = "one DNC" if name is None else f"a DNC named {name!r}"
+        wanted = "one DNC" if name is None else f"one DNC named {name!r}"
+        names = ", ".join(repr(part.name) for part in found)
         raise ValueError(
             f"`layer` must be or have {wanted}. Received: {layer.name!r} with "
-            f"{', '.join(map(repr, found)) or 'none'}"
+            f"{names or 'none'}"
         )
-    return next(iter(found.values()))
+    if not found[0].cell.built:
+        raise ValueError(
+            "`layer` must have been built, as by calling it. Received: "
+            f"{found[0].name!r}, which has not"
+        )
+    return found[0]
 
 
 @contextlib.contextmanager
@@ -183,6 +207,8 @@ def _unchanged(layer):
     for part in layer._flatten_layers():
         if isinstance(part, keras.layers.RNN) and part.stateful:
             variables += keras.tree.flatten(part.states)
+        if isinstance(part, DNC):
+            variables += part.flags
     values = [(x, ops.convert_to_numpy(x.value)) for x in variables]
     try:
         yield
@@ -191,7 +217,7 @@ def _unchanged(layer):
             variable.assign(value)
 
 
-def _by_steps(cell, sequences, mask, initial_state, zeros):
+def _by_steps(cell, sequences, mask, initial_state, zeros=False):
     """Steps a cell; `zeros` are the outputs of what the mask hides."""
     batch_size, time, _ = sequences.shape
     if initial_state is None:
@@ -205,6 +231,10 @@ def _by_steps(cell, sequences, mask, initial_state, zeros):
     for step in range(time):
         is_read = mask[:, step]
         new_outputs, new_state, interface = cell.step(sequences[:, step], state)
+        # In one structure, whatever those of a controller and an interface of
+        # one's own are.
+        new_state = cell.unpack_state(parts_of(new_state))
+        interface = as_interface_vector(interface)
         state = keras.tree.map_structure(
             lambda new, old, is_read=is_read: _where(is_read, new, old),
             new_state,
@@ -215,13 +245,18 @@ def _by_steps(cell, sequences, mask, initial_state, zeros):
         allocation = _allocation(cell, new_state, interface)
         steps.append((outputs, state, interface, allocation))
     outputs, state, interface, allocation = keras.tree.map_structure(
-        lambda *parts: np.stack(
-            [ops.convert_to_numpy(part) for part in parts], axis=1
-        ),
+        lambda *parts: np.stack([_array(part) for part in parts], axis=1),
         *steps,
     )
-    sequences, mask = map(ops.convert_to_numpy, (sequences, mask))
+    sequences, mask = _array(sequences), ops.convert_to_numpy(mask)
     return Trace(sequences, outputs, state, interface, allocation, mask)
+
+
+def _array(x):
+    """Returns a tensor as an array of a type that every file holds."""
+    if keras.backend.standardize_dtype(x.dtype) == "bfloat16":
+        x = ops.cast(x, "float32")
+    return ops.convert_to_numpy(x)
 
 
 def _where(condition, new, old):
@@ -273,8 +308,11 @@ def _trace_of(arrays):
     state = fields(DNCState, "state/", link=link, controller_states=controller)
     interface = fields(InterfaceVector, "interface/")
     found = fields(Trace, "", state=state, interface=interface)
-    if arrays or not is_present(found.outputs):
+    if arrays:
         raise ValueError(f"unknown parts: {sorted(arrays)}")
+    needed = found.inputs, found.outputs, found.mask, found.state.memory
+    if not all(map(is_present, needed)):
+        raise ValueError("no inputs, outputs, mask or memory")
     return found
 
 

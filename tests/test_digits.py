@@ -68,6 +68,16 @@ def test_a_folder_must_be_named():
         Digits()
 
 
+def test_a_missing_file_is_named_before_a_folder_is_made(
+    folder, tmp_path, capsys
+):
+    (folder / mnist_files.IMAGES_NAME).unlink()
+    words = [f"--data={folder}", f"--out={tmp_path / 'out'}", "--no-picture"]
+    assert main(["train", "digits", *words]) == 1
+    assert mnist_files.IMAGES_NAME in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+
+
 @pytest.mark.slow
 def test_it_is_trained_and_evaluated_as_a_command(folder, tmp_path, capsys):
     out = tmp_path / "out"

@@ -433,21 +433,25 @@ def test_a_damaged_recipe_is_named(cut_off, capsys):
         assert "training.json: expected" in capsys.readouterr().err
 
 
-def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys):
-    out = tmp_path / "out"
-    words = ["train", "echo", *WORDS, f"--out={out}", "--epochs=2"]
-    assert main([*words, "--seeds", "0..1", "4"]) == 0
+def several(tmp_path, *more):
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}"]
+    return [*words, "--seeds", "0..1", "4", *more]
+
+
+def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys, monkeypatch):
+    assert main(several(tmp_path, "--epochs=3")) == 0
     lines = capsys.readouterr().out.splitlines()[-6:]
     assert lines[0] == "figure | 0 | 1 | 4 | mean | deviation"
     rows = {name: cells for name, *cells in map(cells_of, lines[1:])}
-    errors = []
+    errors, folders = [], []
     for seed in (0, 1, 4):
-        folder = out / f"seed-{seed}"
+        folder = tmp_path / f"out-seed-{seed}"
         task = runs.load_task(folder, "echo")
         figures = training.evaluate(runs.load_model(folder), task, seed)
         errors.append(figures["mean squared error"])
         _, _, saved = runs.load_settings(folder, "echo")
         assert saved == seed
+        folders.append(folder)
     assert len(set(errors)) == 3
     expected = [*errors, np.mean(errors), np.std(errors, ddof=1)]
     np.testing.assert_allclose(
@@ -455,11 +459,55 @@ def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys):
         expected,
         rtol=1e-3,
     )
-    # Resumed, what is done is only evaluated, and what is cut off goes on.
-    (out / "seed-1").rename(out / "seed-1-unfinished")
-    (out / "seed-4").rename(out / "elsewhere")
-    assert main([*words, "--seeds", "0..1", "4", "--resume"]) == 0
+    # Without being told so it begins none again.
+    assert main(several(tmp_path, "--epochs=3")) == 1
+    assert "out-seed-0: exists already" in capsys.readouterr().err
+
+    # What is done is only evaluated, what was cut off goes on, and what is
+    # not there begins.
+    folders[1].rename(tmp_path / "kept")
+    folders[2].rename(tmp_path / "kept too")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "keras_dnc.__main__.Progress", lambda folder: Stops(folder, 3)
+        )
+        with pytest.raises(Stopped):
+            main(several(tmp_path, "--epochs=3", "--resume"))
+    unfinished = tmp_path / "out-seed-1-unfinished"
+    assert (unfinished / "epoch-1.npz").exists()
+    seen, epochs = [], training._epochs
+    monkeypatch.setattr(
+        training,
+        "_epochs",
+        lambda task, seed, which: (
+            seen.append((seed, which)) or epochs(task, seed, which)
+        ),
+    )
+    assert main(several(tmp_path, "--epochs=3", "--resume")) == 0
     assert capsys.readouterr().out.splitlines()[-6:] == lines
+    assert seen == [(1, range(1, 3)), (4, range(3))]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--epochs=4", "out-seed-0: trained for 1 epochs.*epochs=4"),
+        ("--word-size=9", "training of word_size=3. Received: word_size=9"),
+    ],
+)
+def test_seeds_of_other_settings_are_not_summed_up(
+    word, message, tmp_path, capsys
+):
+    assert main(several(tmp_path)) == 0
+    assert main(several(tmp_path, "--resume", word)) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_seed_that_cannot_be_begun_is_named_before_any_is(tmp_path, capsys):
+    (tmp_path / "out-seed-4-unfinished").mkdir()
+    assert main(several(tmp_path)) == 1
+    assert "out-seed-4-unfinished: a training" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def cells_of(line):
@@ -477,7 +525,7 @@ def test_one_seed_and_several_exclude_each_other(tmp_path, capsys):
 def test_seeds_that_are_none_are_refused(seeds, capsys):
     with pytest.raises(SystemExit):
         main(["train", "echo", "--seeds", seeds])
-    assert "--seeds" in capsys.readouterr().err
+    assert "argument --seeds: expected" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from extensions import COMBINATIONS
+from helpers import LeakyCell
 from keras import ops
 
 import keras_dnc
@@ -157,14 +158,85 @@ def test_a_sequence_goes_on_from_an_initial_state():
     assert_all_close([of_cell.outputs], [rest.outputs])
 
 
-def two_layers(**arguments):
+def test_a_stateful_layer_stays_at_its_start():
+    layers = [
+        keras_dnc.DNC(
+            3,
+            stateful=True,
+            return_sequences=True,
+            learned_memory=True,
+            **SIZES,
+        )
+        for _ in range(2)
+    ]
+    inputs = sequences()
+    for layer in layers:
+        layer.build(inputs.shape)
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=x.shape) for x in layers[0].get_weights()]
+    for layer in layers:
+        layer.set_weights(weights)
+    trace(layers[0], inputs)
+    outputs = [layer(inputs) for layer in layers]
+    assert_all_close(arrays(outputs[0]), arrays(outputs[1]))
+
+
+def test_what_is_not_built_is_refused():
+    with pytest.raises(ValueError, match="must have been built.*'unbuilt'"):
+        trace(keras_dnc.DNC(3, name="unbuilt", **SIZES), sequences())
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="needs tfp's backend"
+)
+@pytest.mark.parametrize("per_step", [False, True])
+def test_a_bayesian_layer_is_traced_as_its_next_call_draws(per_step):
+    from keras_dnc import bayesian
+
+    layer = bayesian.BayesianDNC(
+        3, return_sequences=True, draw_per_step=per_step, seed=3, **SIZES
+    )
+    inputs = sequences()
+    first = layer(inputs)
+    traced = trace(layer, inputs)
+    again = trace(layer, inputs)
+    np.testing.assert_array_equal(again.outputs, traced.outputs)
+    assert np.abs(traced.outputs - first).max() > 1e-3
+    if not per_step:
+        # Keras' loop calls a cell once more, to see what it returns.
+        assert_all_close([traced.outputs], arrays([layer(inputs)]))
+
+
+def test_a_wrapper_has_its_two_layers_by_name():
+    layer = keras.layers.Bidirectional(
+        keras_dnc.DNC(3, return_sequences=True, **SIZES)
+    )
+    inputs = sequences()
+    outputs = arrays([layer(inputs)])[0]
+    forward = trace(layer, inputs, name=layer.forward_layer.name)
+    backward = trace(layer, inputs, name=layer.backward_layer.name)
+    assert_all_close([forward.outputs], [outputs[..., :3]])
+    assert_all_close([backward.outputs], [outputs[:, ::-1, 3:]])
+    with pytest.raises(ValueError, match="forward_dnc.*backward_dnc"):
+        trace(layer, inputs)
+    with pytest.raises(ValueError, match="a model has its own"):
+        trace(layer, inputs, np.ones((3, 5)), name=layer.forward_layer.name)
+
+
+def test_a_layer_that_is_called_twice_is_refused():
+    inputs = keras.Input((5, 3))
+    layer = keras_dnc.DNC(3, return_sequences=True, **SIZES)
+    model = keras.Model(inputs, layer(layer(inputs)))
+    with pytest.raises(ValueError, match="once.* It did 2 times"):
+        trace(model, sequences()[..., :3])
+
+
+def two_layers():
     inputs = keras.Input((None, 4))
     hidden = keras.layers.Masking()(inputs)
     hidden = keras.layers.Dense(4)(hidden)
     cell = keras_dnc.DNCCell(3, **SIZES)
-    hidden = keras.layers.RNN(
-        cell, return_sequences=True, name="first", **arguments
-    )(hidden)
+    hidden = keras.layers.RNN(cell, return_sequences=True, name="first")(hidden)
     outputs = keras_dnc.DNC(2, return_sequences=True, name="second", **SIZES)(
         hidden
     )
@@ -227,6 +299,7 @@ def controllers():
         "stack": keras.layers.StackedRNNCells(
             [keras.layers.LSTMCell(3), keras.layers.GRUCell(4)]
         ),
+        "leaky": LeakyCell(8),
         "feed-forward": keras.Sequential([keras.layers.Dense(5, "tanh")]),
     }
 
@@ -268,7 +341,9 @@ def test_a_trace_is_saved_and_loaded(kind, name, tmp_path):
         assert "state/memory" in file and "interface/read_keys" in file
 
 
-@pytest.mark.parametrize("kind", ["missing", "text", "another", "more"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "text", "another", "more", "less", "damaged"]
+)
 def test_a_file_that_is_no_trace_is_named(kind, tmp_path):
     path = tmp_path / "trace.npz"
     if kind == "text":
@@ -277,6 +352,27 @@ def test_a_file_that_is_no_trace_is_named(kind, tmp_path):
         np.savez(path, memory=np.zeros(3))
     if kind == "more":
         np.savez(path, outputs=np.zeros(3), more=np.zeros(3))
+    if kind == "less":
+        np.savez(path, outputs=np.zeros(3))
+    if kind == "damaged":
+        layer = keras_dnc.DNC(3, **SIZES)
+        layer(sequences())
+        trace(layer, sequences()).save(path)
+        content = bytearray(path.read_bytes())
+        content[200:260] = bytes(60)
+        path.write_bytes(content)
     error = FileNotFoundError if kind == "missing" else ValueError
     with pytest.raises(error, match=r"trace\.npz"):
         Trace.load(path)
+
+
+def test_half_precision_is_saved_as_numbers(tmp_path):
+    layer = keras_dnc.DNC(
+        3, return_sequences=True, dtype="mixed_bfloat16", **SIZES
+    )
+    inputs = sequences()
+    outputs = ops.convert_to_numpy(ops.cast(layer(inputs), "float32"))
+    trace(layer, inputs).save(tmp_path / "trace.npz")
+    loaded = Trace.load(tmp_path / "trace.npz")
+    assert loaded.outputs.dtype == "float32"
+    np.testing.assert_allclose(loaded.outputs, outputs, atol=2e-2)

@@ -1,5 +1,6 @@
 """Recurrent layers that draw random weights once for a sequence."""
 
+import contextlib
 import numbers
 
 import keras
@@ -30,11 +31,21 @@ class HoldsDraws:
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Steps through the sequences with random weights that are held."""
+        with self.one_draw(ops.shape(sequences)[0]):
+            return super().inner_loop(sequences, initial_state, mask, training)
+
+    @contextlib.contextmanager
+    def one_draw(self, batch_size):
+        """Within this context every random weight is the same at each use.
+
+        Args:
+            batch_size: Number `B` of examples.
+        """
         weights = [] if self.draw_per_step else random_weights(self.cell)
         try:
             for weight in weights:
-                weight.hold(ops.shape(sequences)[0])
-            return super().inner_loop(sequences, initial_state, mask, training)
+                weight.hold(batch_size)
+            yield
         finally:
             for weight in weights:
                 weight.release()

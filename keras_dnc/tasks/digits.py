@@ -26,6 +26,7 @@ class Digits(ClassesTask):
 
     Raises:
         ValueError: If `data` is missing.
+        FileNotFoundError: If a file is.
     """
 
     data: str = option("", "the folder of MNIST's four files, in IDX format")
@@ -41,6 +42,7 @@ class Digits(ClassesTask):
             raise ValueError(
                 "`data` must be the folder of MNIST's files. Received none"
             )
+        mnist.files(self.data)
 
     @property
     def input_labels(self) -> list[str]:
