@@ -492,7 +492,11 @@ def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys, monkeypatch):
     ("word", "message"),
     [
         ("--epochs=4", "out-seed-0: trained for 1 epochs.*epochs=4"),
-        ("--word-size=9", "training of word_size=3. Received: word_size=9"),
+        pytest.param(
+            "--word-size=9",
+            "training of word_size=3. Received: word_size=9",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_seeds_of_other_settings_are_not_summed_up(

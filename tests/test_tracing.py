@@ -189,7 +189,9 @@ def test_what_is_not_built_is_refused():
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="needs tfp's backend"
 )
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize(
+    "per_step", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_a_bayesian_layer_is_traced_as_its_next_call_draws(per_step):
     from keras_dnc import bayesian
 
@@ -310,7 +312,7 @@ def controllers():
         pytest.param(
             kind,
             name,
-            marks=pytest.mark.slow if name and kind != "LSTM" else (),
+            marks=pytest.mark.slow if name or kind == "stack" else (),
         )
         for kind in controllers()
         for name in (None, "content_only", "all_with_links")
