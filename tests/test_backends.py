@@ -14,7 +14,7 @@ import keras_dnc
 from keras_dnc import addressing
 
 # On TensorFlow other modules look at the same more closely.
-pytestmark = pytest.mark.slow if keras.backend.backend() == "tensorflow" else ()
+pytestmark = pytest.mark.slow if keras.backend.backend() == "tensorflow" else []
 
 SIZES = {"controller": 6, "memory_size": 5, "word_size": 4, "num_reads": 2}
 
