@@ -301,12 +301,12 @@ def cut_off(tmp_path, monkeypatch):
     """The `--out` of a training that ended in its third epoch."""
     out = tmp_path / "out"
     monkeypatch.setattr(
-        "keras_dnc.__main__.Progress", lambda folder: Stops(folder, 5)
+        "keras_dnc.commands.train.Progress", lambda folder: Stops(folder, 5)
     )
     words = ["train", "echo", *WORDS, "--epochs=4", "--seed=3", f"--out={out}"]
     with pytest.raises(Stopped):
         main(words)
-    monkeypatch.setattr("keras_dnc.__main__.Progress", Progress)
+    monkeypatch.setattr("keras_dnc.commands.train.Progress", Progress)
     assert [path.name for path in tmp_path.iterdir()] == ["out-unfinished"]
     return out
 
@@ -386,7 +386,7 @@ def test_a_failure_after_training_loses_nothing(tmp_path, monkeypatch):
 
     words = ["train", "echo", *WORDS[:-1], f"--out={out}", "--overwrite"]
     with monkeypatch.context() as patched:
-        patched.setattr("keras_dnc.__main__._draw", fail)
+        patched.setattr("keras_dnc.commands.pictures.draw", fail)
         assert main(words) == 1
     assert (out / "old").read_text() == "old"
     words = ["train", "echo", "--resume", "--no-picture", f"--out={out}"]
@@ -469,7 +469,7 @@ def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys, monkeypatch):
     folders[2].rename(tmp_path / "kept too")
     with monkeypatch.context() as patched:
         patched.setattr(
-            "keras_dnc.__main__.Progress", lambda folder: Stops(folder, 3)
+            "keras_dnc.commands.train.Progress", lambda folder: Stops(folder, 3)
         )
         with pytest.raises(Stopped):
             main(several(tmp_path, "--epochs=3", "--resume"))

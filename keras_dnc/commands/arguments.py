@@ -1,0 +1,174 @@
+"""Options of the command line, made of the fields of dataclasses."""
+
+import argparse
+import dataclasses
+import itertools
+import typing
+
+from keras_dnc.tasks import TASKS, Task
+
+
+def add_command(commands, name: str, summary: str, run):
+    """Adds a command without tasks; returns its parser.
+
+    Args:
+        commands: The `subparsers` that it becomes one of.
+        name: Its name.
+        summary: One line for `--help`.
+        run: What is called with the parsed options.
+    """
+    command = commands.add_parser(name, help=summary, description=summary)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_tasks(commands, name: str, summary: str, run, of_class=Task):
+    """Adds a command of a task; yields the class and parser of each task.
+
+    Args:
+        commands: The `subparsers` that it becomes one of.
+        name: Its name.
+        summary: One line for `--help`.
+        run: What is called with the parsed options; they have `task_name`.
+        of_class: What the tasks must be.
+    """
+    command = add_command(commands, name, summary, run)
+    tasks = command.add_subparsers(required=True, metavar="TASK")
+    for task_name, task in TASKS.items():
+        if issubclass(task, of_class):
+            first_line = task.__doc__.strip().splitlines()[0]
+            parser = tasks.add_parser(
+                task_name, help=task.summary, description=first_line
+            )
+            parser.set_defaults(task_name=task_name)
+            yield task, parser
+
+
+def add_options(group, options_class, defaults: dict | None = None):
+    """Adds an option for each field that `option` made.
+
+    Args:
+        group: The parser, or a group of it.
+        options_class: A dataclass.
+        defaults: Values that `--help` shows in place of those of the class.
+    """
+    types = typing.get_type_hints(options_class)
+    for field in dataclasses.fields(options_class):
+        if "description" not in field.metadata:
+            continue
+        default = (defaults or {}).get(field.name, field.default)
+        shown = "" if default == "" else f" [{default}]"
+        of_type = types[field.name]
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            # What is not given stays with the task's or the recipe's default.
+            default=argparse.SUPPRESS,
+            help=field.metadata["description"] + shown,
+            **(
+                {"action": argparse.BooleanOptionalAction}
+                if of_type is bool
+                else {"type": of_type, "metavar": of_type.__name__.upper()}
+            ),
+        )
+
+
+def given(options, options_class) -> dict:
+    """Returns the options of a dataclass that the command line gave."""
+    names = {field.name for field in dataclasses.fields(options_class)}
+    return {k: v for k, v in vars(options).items() if k in names}
+
+
+def add_seed(parser):
+    """Adds `--seed`."""
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of all that is random [0]"
+    )
+
+
+def add_seeds(parser, default: list[int] | None, shown: str):
+    """Adds `--seeds`.
+
+    Args:
+        parser: The parser.
+        default: The seeds where none are given.
+        shown: How `--help` says so.
+    """
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=_seed_range,
+        action=_Seeds,
+        default=default,
+        metavar="SEED",
+        help=f"seeds, or ranges of them as 0..4 [{shown}]",
+    )
+
+
+def add_output(parser, folder: str, picture: str):
+    """Adds `--seed`, and where to save what and whether to replace it.
+
+    Args:
+        parser: The parser.
+        folder: Where to save by default.
+        picture: What is drawn.
+    """
+    add_seed(parser)
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        default=folder,
+        help=f"where to save [{folder}]",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace that folder, and an unfinished one",
+    )
+    parser.add_argument(
+        "--picture",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=f"draw {picture}, with matplotlib",
+    )
+
+
+def count(text: str) -> int:
+    """Returns a number of things."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0, received {text!r}"
+        )
+    return int(text)
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Returns a name and a value of `name=value`."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=VALUE, received {text!r}"
+        )
+    return name, value
+
+
+class _Seeds(argparse.Action):
+    """Joins the seeds of several words."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        seeds = list(dict.fromkeys(itertools.chain.from_iterable(values)))
+        setattr(namespace, self.dest, seeds)
+
+
+def _seed_range(text):
+    """Returns the seeds of `3` or of `0..4`."""
+    first, dots, last = text.partition("..")
+    if not (first.isdecimal() and (last.isdecimal() if dots else True)):
+        raise argparse.ArgumentTypeError(
+            f"expected a seed or a range as 0..4, received {text!r}"
+        )
+    last = last if dots else first
+    if int(last) < int(first):
+        raise argparse.ArgumentTypeError(
+            f"expected a range from the smaller seed, received {text!r}"
+        )
+    return range(int(first), int(last) + 1)

@@ -1,0 +1,47 @@
+"""`evaluate`: the figures of a network that was saved."""
+
+from pathlib import Path
+
+from keras_dnc import runs, training
+from keras_dnc.commands import arguments, output
+from keras_dnc.tasks import TASKS
+
+
+def add(commands):
+    """Adds the command."""
+    for task, parser in arguments.add_tasks(
+        commands, "evaluate", "print a saved DNC's figures", run
+    ):
+        parser.add_argument("folder", help="what `train` saved")
+        arguments.add_options(
+            parser.add_argument_group(
+                "task", "as in training where it is not given"
+            ),
+            task,
+        )
+        parser.add_argument(
+            "--seed", type=int, default=0, help="of the sequences [0]"
+        )
+        parser.add_argument(
+            "--show",
+            type=arguments.count,
+            default=0,
+            metavar="COUNT",
+            help="sequences to print, step by step [0]",
+        )
+
+
+def run(options):
+    """Prints sequences with their answers, if asked for, and the figures."""
+    folder = Path(options.folder)
+    task = runs.load_task(
+        folder,
+        options.task_name,
+        **arguments.given(options, TASKS[options.task_name]),
+    )
+    model = runs.load_model(folder)
+    batch = training.test_batch(task, options.seed)
+    outputs = model.predict(batch.inputs, verbose=0)
+    for example in range(min(options.show, len(outputs))):
+        print(task.text(outputs, batch, example), end="\n\n")
+    output.print_table(task.score(outputs, batch))

@@ -1,0 +1,190 @@
+"""`train`: train a DNC on a task and save it."""
+
+import argparse
+import dataclasses
+import shutil
+import statistics
+from pathlib import Path
+
+import keras
+
+from keras_dnc import runs, training
+from keras_dnc.commands import arguments, output, pictures
+from keras_dnc.progress import Progress
+from keras_dnc.tasks import TASKS, Recipe
+
+
+def add(commands):
+    """Adds the command."""
+    for task, parser in arguments.add_tasks(
+        commands, "train", "train a DNC on a task and save it", run
+    ):
+        arguments.add_options(parser.add_argument_group("task"), task)
+        arguments.add_options(
+            parser.add_argument_group("network and training"),
+            Recipe,
+            defaults=dataclasses.asdict(task.recipe),
+        )
+        arguments.add_output(parser, f"runs/{task.name}", "the memory at work")
+        # Not given, a training that is resumed keeps its own.
+        parser.set_defaults(seed=None)
+        arguments.add_seeds(parser, default=None, shown="--seed alone")
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on with a training that did not come to its end",
+        )
+
+
+def run(options):
+    """Trains a network, or one for each of several seeds."""
+    if options.seeds is None:
+        output.print_table(_trained(options))
+        output.print_saved(Path(options.out))
+        return
+    if options.seed is not None:
+        raise ValueError(
+            "--seed and --seeds exclude each other. Received: "
+            f"--seed {options.seed} --seeds "
+            + " ".join(map(str, options.seeds))
+        )
+    trainings = {seed: _of_seed(options, seed) for seed in options.seeds}
+    for of_seed in trainings.values():
+        if not of_seed.is_done:
+            _refuse_existing(Path(of_seed.out), of_seed)
+            _refuse_unfinished(_unfinished_of(Path(of_seed.out)), of_seed)
+    figures = {}
+    for seed, of_seed in trainings.items():
+        figures_of = _evaluated if of_seed.is_done else _trained
+        figures[seed] = figures_of(of_seed)
+        print(f"seed {seed}: {of_seed.out}")
+        output.print_table(figures[seed])
+    _print_summary(figures)
+
+
+def _of_seed(options, seed):
+    """Returns the options of one of several trainings."""
+    out = Path(options.out)
+    out = out.with_name(f"{out.name}-seed-{seed}")
+    is_begun = _unfinished_of(out).exists()
+    of_seed = {
+        "seed": seed,
+        "out": str(out),
+        "is_done": options.resume and out.is_dir() and not is_begun,
+        "resume": options.resume and is_begun,
+    }
+    return argparse.Namespace(**{**vars(options), **of_seed})
+
+
+def _unfinished_of(out):
+    """Returns the folder of a training until it comes to its end."""
+    return out.with_name(f"{out.name}-unfinished")
+
+
+def _trained(options):
+    """Trains and saves a network; returns its figures."""
+    out = Path(options.out)
+    unfinished = _unfinished_of(out)
+    _refuse_existing(out, options)
+    output.refuse_picture_without_matplotlib(options.picture)
+    task, recipe, seed = (_resumed if options.resume else _begun)(
+        unfinished, options
+    )
+    model = training.train(
+        task, recipe, seed, Progress(unfinished), verbose=output.verbose()
+    )
+    # It may have gone on for longer than it was to at first.
+    runs.save_settings(unfinished, task, recipe, seed)
+    figures = training.evaluate(model, task, seed)
+    model.save(unfinished / runs.MODEL_FILE)
+    if options.picture:
+        pictures.draw(unfinished, model, task, seed)
+    output.rename(unfinished, out)
+    Progress(out).delete()
+    return figures
+
+
+def _evaluated(options):
+    """Returns the figures of a network that was trained before."""
+    folder = Path(options.out)
+    task, recipe, seed = _resumed(folder, options)
+    _, trained, _ = runs.load_settings(folder, options.task_name)
+    if recipe.epochs != trained.epochs:
+        raise ValueError(
+            f"{folder}: trained for {trained.epochs} epochs to its end. "
+            f"Received: epochs={recipe.epochs}"
+        )
+    return training.evaluate(runs.load_model(folder), task, seed)
+
+
+def _print_summary(figures):
+    """Prints each figure by seed, then their mean and standard deviation."""
+    print(" | ".join(["figure", *map(str, figures), "mean", "deviation"]))
+    for name in next(iter(figures.values())):
+        values = [of_seed[name] for of_seed in figures.values()]
+        cells = [
+            *map(output.shown, values),
+            output.shown(statistics.fmean(values)),
+            "-" if len(values) < 2 else output.shown(statistics.stdev(values)),
+        ]
+        print(" | ".join([name, *cells]))
+
+
+def _begun(folder, options):
+    """Makes the folder of a training; returns task, recipe and seed."""
+    task_class = TASKS[options.task_name]
+    task = task_class(**arguments.given(options, task_class))
+    recipe = dataclasses.replace(
+        task.recipe, **arguments.given(options, Recipe)
+    )
+    seed = options.seed or 0
+    # What is wrong with them shows before a folder is made, or replaced.
+    keras.utils.set_random_seed(seed)
+    training.build_model(task, recipe)
+    _refuse_unfinished(folder, options)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    runs.save_settings(folder, task, recipe, seed)
+    return task, recipe, seed
+
+
+def _resumed(folder, options):
+    """Returns task, recipe and seed of a training that was cut off."""
+    task, recipe, seed = runs.load_settings(folder, options.task_name)
+    given = {
+        **arguments.given(options, type(task)),
+        **arguments.given(options, Recipe),
+    }
+    # It may go on for longer than it was to.
+    recipe = dataclasses.replace(
+        recipe, epochs=given.pop("epochs", recipe.epochs)
+    )
+    if options.seed is not None:
+        given["seed"] = options.seed
+    saved = {**dataclasses.asdict(task), **dataclasses.asdict(recipe)}
+    saved["seed"] = seed
+    for name, value in given.items():
+        if value != saved[name]:
+            raise ValueError(
+                f"--resume goes on with a training of {name}={saved[name]}. "
+                f"Received: {name}={value}"
+            )
+    return task, recipe, seed
+
+
+def _refuse_existing(out, options):
+    otherwise = "name another folder with --out"
+    if options.resume:
+        otherwise = "what is resumed is saved there at its end"
+    elif options.seeds:
+        otherwise += ", train the other seeds with --resume"
+    output.refuse_existing(out, options.overwrite, otherwise)
+
+
+def _refuse_unfinished(folder, options):
+    if folder.exists() and not (options.overwrite or options.resume):
+        raise FileExistsError(
+            f"{folder}: a training that did not come to its end; go on with "
+            "--resume, or begin again with --overwrite"
+        )
