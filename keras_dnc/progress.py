@@ -53,6 +53,29 @@ class Progress(keras.callbacks.Callback):
         self._cut_log(epochs)
         return epochs
 
+    def logged(self, name: str) -> list[float]:
+        """Returns a figure of each epoch that was logged.
+
+        Args:
+            name: The name of the figure.
+
+        Raises:
+            ValueError: If the log has no such figure, or one that is no
+                number.
+        """
+        path = self.folder / LOG_FILE
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            try:
+                return [float(row[name]) for row in rows]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{path}, line {rows.line_num}: expected a number in a "
+                    f"column {name}. Received: {error}"
+                ) from error
+
     def on_epoch_begin(self, epoch, logs=None):
         """Remembers the epoch."""
         self._epoch = epoch

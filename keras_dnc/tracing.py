@@ -4,6 +4,7 @@ import contextlib
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ class Trace(NamedTuple):
             path: The file, which `numpy.load` reads without pickle.
         """
         with Path(path).open("wb") as file:
-            np.savez_compressed(file, **dict(_named_arrays("", self)))
+            np.savez_compressed(file, **dict(named_arrays(self)))
 
     @classmethod
     def load(cls, path: Path | str) -> "Trace":
@@ -277,8 +278,15 @@ def _allocation(cell, state, interface):
     )
 
 
-def _named_arrays(prefix, part):
-    """Yields names and arrays of a trace's parts that are there."""
+def named_arrays(
+    part: Trace | np.ndarray | tuple | list, prefix: str = ""
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields names such as `state/memory`, and arrays, of what is there.
+
+    Args:
+        part: A trace, or a part of it.
+        prefix: Where it is.
+    """
     if not is_present(part):
         return
     if isinstance(part, np.ndarray):
@@ -286,11 +294,11 @@ def _named_arrays(prefix, part):
         return
     names = getattr(part, "_fields", range(len(part)))
     for name, one in zip(names, part, strict=True):
-        yield from _named_arrays(f"{prefix}/{name}", one)
+        yield from named_arrays(one, f"{prefix}/{name}")
 
 
 def _trace_of(arrays):
-    """Returns the trace of what `_named_arrays` yields."""
+    """Returns the trace of what `named_arrays` yields."""
 
     def fields(cls, prefix, **others):
         parts = {

@@ -1,24 +1,42 @@
 """Training a DNC on a task, and what it scores."""
 
 import itertools
+import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from keras_dnc import curriculum, diagnosis
 from keras_dnc.progress import Progress
 from keras_dnc.recurrent import DNC
 from keras_dnc.tasks import Batch, GeneratedTask, Recipe, Task
 
 
 def build_model(task: Task, recipe: Recipe) -> keras.Model:
-    """Returns a compiled model: a DNC from a task's inputs to its outputs.
+    """Returns a compiled model from a task's inputs to its outputs.
 
     Args:
         task: What to train on.
-        recipe: Sizes and optimizer settings.
+        recipe: Sizes and optimizer settings; whether the network is a DNC or
+            an LSTM with a dense layer, of the nearest number of weights.
     """
     inputs = keras.Input((None, len(task.input_labels)))
-    outputs = DNC(
+    outputs = _dnc(task, recipe)(inputs)
+    if recipe.lstm:
+        count = keras.Model(inputs, outputs).count_params()
+        outputs = _lstm_of(count, task)(inputs)
+    model = keras.Model(inputs, outputs, name=task.name)
+    model.compile(
+        keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clipnorm),
+        jit_compile=keras.backend.backend() != "torch",
+        **task.compile_arguments(),
+    )
+    return model
+
+
+def _dnc(task, recipe):
+    return DNC(
         len(task.output_labels),
         controller=recipe.controller,
         memory_size=recipe.memory_size,
@@ -37,14 +55,22 @@ def build_model(task: Task, recipe: Recipe) -> keras.Model:
         bypass_dropout=recipe.bypass_dropout,
         return_sequences=True,
         name="dnc",
-    )(inputs)
-    model = keras.Model(inputs, outputs, name=task.name)
-    model.compile(
-        keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clipnorm),
-        jit_compile=keras.backend.backend() != "torch",
-        **task.compile_arguments(),
     )
-    return model
+
+
+def _lstm_of(count, task):
+    """Returns an LSTM and a dense layer of some number of weights."""
+    width, answers = len(task.input_labels), len(task.output_labels)
+    # H units take 4 H (X + H + 1) weights, and the answers Y (H + 1).
+    linear = 4 * (width + 1) + answers
+    units = (math.sqrt(linear**2 + 16 * (count - answers)) - linear) / 8
+    return keras.Sequential(
+        [
+            keras.layers.LSTM(max(1, round(units)), return_sequences=True),
+            keras.layers.Dense(answers),
+        ],
+        name="lstm",
+    )
 
 
 def train(
@@ -52,6 +78,7 @@ def train(
     recipe: Recipe,
     seed: int,
     progress: Progress | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     **fit_arguments,
 ) -> keras.Model:
     """Trains a new model on a task.
@@ -67,37 +94,89 @@ def train(
         seed: Seed of all that is random.
         progress: Where each epoch is saved, and what was saved there before
             is gone on with.
+        callbacks: More callbacks of `model.fit`.
         **fit_arguments: More arguments of `model.fit`.
 
     Returns:
         The trained `keras.Model`.
 
     Raises:
-        ValueError: If what was saved is damaged, or of more epochs.
-        FloatingPointError: If the loss is no number any more.
+        ValueError: If what was saved is damaged, or of more epochs, or if the
+            task has no lengths for a curriculum.
+        FloatingPointError: If the loss is no number any more. With `progress`
+            it names the first tensor that was not.
     """
-    keras.utils.set_random_seed(seed)
-    model = build_model(task, recipe)
+    curriculum.check(task, recipe)
+    model = _new(task, recipe, seed)
     done = progress.restore(model) if progress else 0
     if done > recipe.epochs:
         raise ValueError(
             f"`epochs` must be at least {done}, those that are done. Received: "
             f"epochs={recipe.epochs}"
         )
-    if done == recipe.epochs:
-        return model
-    count, epochs = _counted(_epochs(task, seed, range(done, recipe.epochs)))
-    model.fit(
-        _batches(epochs, recipe.batch_size),
-        steps_per_epoch=-(-count // recipe.batch_size),
-        initial_epoch=done,
-        epochs=recipe.epochs,
-        # What a generator yields is in its order.
-        shuffle=False,
-        callbacks=[progress] if progress else None,
-        **fit_arguments,
-    )
+    scores = progress.logged(task.metric) if progress else []
+    callbacks = [*([progress] if progress else []), *callbacks]
+    try:
+        while not curriculum.is_over(task, recipe, scores):
+            lesson = curriculum.lesson(task, recipe, scores)
+            done = len(scores)
+            ends = _LessonEnds(task, recipe, lesson, scores)
+            count, epochs = _counted(
+                _epochs(lesson, seed, range(done, recipe.epochs))
+            )
+            model.fit(
+                _batches(epochs, recipe.batch_size),
+                steps_per_epoch=-(-count // recipe.batch_size),
+                initial_epoch=done,
+                epochs=recipe.epochs,
+                # What a generator yields is in its order.
+                shuffle=False,
+                callbacks=[ends, *callbacks],
+                **fit_arguments,
+            )
+    except FloatingPointError as error:
+        if not progress:
+            raise
+        found = _first_not_finite(task, recipe, seed, progress)
+        raise FloatingPointError(f"{error}. {found}") from error
     return model
+
+
+def _new(task, recipe, seed):
+    """Returns the model that a seed begins with."""
+    keras.utils.set_random_seed(seed)
+    return build_model(task, recipe)
+
+
+class _LessonEnds(keras.callbacks.Callback):
+    """Collects the scores of epochs, and ends a lesson that is learned."""
+
+    def __init__(self, task, recipe, lesson, scores):
+        super().__init__()
+        self._task, self._recipe = task, recipe
+        self._lesson, self._scores = lesson, scores
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._scores.append(logs[self._task.metric])
+        if self._recipe.curriculum:
+            # Callbacks after this one log it too.
+            logs["max_length"] = self._lesson.max_length
+        settings = self._task, self._recipe, self._scores
+        self.model.stop_training = (
+            curriculum.is_over(*settings)
+            or curriculum.lesson(*settings) != self._lesson
+        )
+
+
+def _first_not_finite(task, recipe, seed, progress):
+    """Says what went wrong in the epoch after the last that was saved."""
+    model = _new(task, recipe, seed)
+    epoch = progress.restore(model)
+    lesson = curriculum.lesson(task, recipe, progress.logged(task.metric))
+    epochs = _epochs(lesson, seed, [epoch])
+    return diagnosis.first_not_finite(
+        model, _batches(epochs, recipe.batch_size)
+    )
 
 
 def _epochs(task, seed, epochs):

@@ -10,8 +10,9 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_dnc import training
+from keras_dnc import runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import Echo
 
@@ -31,8 +32,8 @@ def untrained(monkeypatch):
     monkeypatch.setattr(
         training,
         "train",
-        lambda task, recipe, seed, progress, verbose: training.build_model(
-            task, recipe
+        lambda task, recipe, seed, progress, callbacks, verbose: (
+            training.build_model(task, recipe)
         ),
     )
 
@@ -163,6 +164,46 @@ def test_overwrite_replaces_the_folder(tmp_path, untrained):
         "training.json",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_words_come_before_settings_of_a_file(tmp_path, untrained):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("controller: 7\nmax_length: 4\nseed: 5\nepochs: 3\n")
+    out = tmp_path / "out"
+    words = ["train", "echo", *SMALL, f"--settings={settings}"]
+    assert main([*words, f"--out={out}", "--no-picture", "--epochs=2"]) == 0
+    task, recipe, seed = runs.load_settings(out, "echo")
+    assert (task.max_length, recipe.controller) == (4, 4)
+    assert (recipe.epochs, seed) == (2, 5)
+    words += ["--seed=6", "--no-picture", f"--out={tmp_path / 'other'}"]
+    assert main(words) == 0
+    assert runs.load_settings(tmp_path / "other", "echo")[2] == 6
+    settings.write_text("sequences: 0\n")
+    words = ["train", "echo", f"--settings={settings}", "--no-picture"]
+    assert main([*words, f"--out={tmp_path / 'none'}"]) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_lstm_is_trained_without_a_picture(tmp_path, untrained):
+    out = tmp_path / "out"
+    assert main(["train", "echo", *SMALL, "--lstm", f"--out={out}"]) == 0
+    assert not (out / "memory.png").exists()
+    assert runs.load_model(out).count_params() > 0
+
+
+def test_what_is_logged_for_tensorboard_is_in_the_folder(tmp_path):
+    pytest.importorskip("tensorboard")
+    out = tmp_path / "out"
+    words = ["train", "echo", *SMALL, "--lstm", "--no-picture", "--epochs=2"]
+    assert main([*words, "--tensorboard", f"--out={out}"]) == 0
+    (file,) = (out / "tensorboard" / "train").iterdir()
+    tags = {
+        value.tag: event.step
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+    assert tags["epoch_right_symbols"] == 1
+    assert tags["epoch_loss"] == 1
 
 
 @pytest.mark.slow

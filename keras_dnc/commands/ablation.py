@@ -6,6 +6,9 @@ from keras_dnc import ablation
 from keras_dnc.commands import arguments
 from keras_dnc.tasks import TASKS, BitsTask, Recipe
 
+# A run ends by options of its own.
+UNUSED = ("epochs", "target", "curriculum")
+
 
 def add(commands):
     """Adds the command."""
@@ -31,6 +34,7 @@ def add(commands):
             parser.add_argument_group("network and training"),
             Recipe,
             defaults=dataclasses.asdict(task.recipe),
+            without=UNUSED,
         )
 
 
@@ -38,9 +42,10 @@ def run(options):
     """Trains the variants and prints a table."""
     task_class = TASKS[options.task_name]
     task = task_class(**arguments.given(options, task_class))
+    changed = arguments.given(options, Recipe, without=UNUSED)
     ablation.run(
         task,
-        dataclasses.replace(task.recipe, **arguments.given(options, Recipe)),
+        dataclasses.replace(task.recipe, **changed),
         options.variants,
         options.seeds,
         ablation.Options(**arguments.given(options, ablation.Options)),

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import itertools
 import typing
+from collections.abc import Sequence
 
 from keras_dnc.tasks import TASKS, Task
 
@@ -44,17 +45,23 @@ def add_tasks(commands, name: str, summary: str, run, of_class=Task):
             yield task, parser
 
 
-def add_options(group, options_class, defaults: dict | None = None):
+def add_options(
+    group,
+    options_class,
+    defaults: dict | None = None,
+    without: Sequence[str] = (),
+):
     """Adds an option for each field that `option` made.
 
     Args:
         group: The parser, or a group of it.
         options_class: A dataclass.
         defaults: Values that `--help` shows in place of those of the class.
+        without: Fields that get no option.
     """
     types = typing.get_type_hints(options_class)
     for field in dataclasses.fields(options_class):
-        if "description" not in field.metadata:
+        if "description" not in field.metadata or field.name in without:
             continue
         default = (defaults or {}).get(field.name, field.default)
         shown = "" if default == "" else f" [{default}]"
@@ -72,9 +79,16 @@ def add_options(group, options_class, defaults: dict | None = None):
         )
 
 
-def given(options, options_class) -> dict:
-    """Returns the options of a dataclass that the command line gave."""
+def given(options, options_class, without: Sequence[str] = ()) -> dict:
+    """Returns the options of a dataclass that the command line gave.
+
+    Args:
+        options: What was parsed.
+        options_class: The dataclass.
+        without: Fields that have no option.
+    """
     names = {field.name for field in dataclasses.fields(options_class)}
+    names = names.difference(without)
     return {k: v for k, v in vars(options).items() if k in names}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from keras_dnc import runs, training
+from keras_dnc import runs, settings, training
 from keras_dnc.commands import arguments, output, pictures
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import TASKS, Recipe
@@ -30,6 +30,17 @@ def add(commands):
         parser.set_defaults(seed=None)
         arguments.add_seeds(parser, default=None, shown="--seed alone")
         parser.add_argument(
+            "--settings",
+            metavar="FILE",
+            help="YAML or JSON with names and values of the options of task, "
+            "network and training, and the seed; other words come before it",
+        )
+        parser.add_argument(
+            "--tensorboard",
+            action="store_true",
+            help="log to the folder for TensorBoard too",
+        )
+        parser.add_argument(
             "--resume",
             action="store_true",
             help="go on with a training that did not come to its end",
@@ -38,6 +49,8 @@ def add(commands):
 
 def run(options):
     """Trains a network, or one for each of several seeds."""
+    if options.settings is not None:
+        options = _with_settings(options)
     if options.seeds is None:
         output.print_table(_trained(options))
         output.print_saved(Path(options.out))
@@ -60,6 +73,20 @@ def run(options):
         print(f"seed {seed}: {of_seed.out}")
         output.print_table(figures[seed])
     _print_summary(figures)
+
+
+def _with_settings(options):
+    """Returns the options with those of a file that were not given."""
+    loaded = settings.load(
+        options.settings, TASKS[options.task_name], Recipe, seed=int
+    )
+    seed = loaded.pop("seed", None)
+    if options.seed is None and options.seeds is None:
+        loaded["seed"] = seed
+    else:
+        loaded["seed"] = options.seed
+    words = {k: v for k, v in vars(options).items() if k != "seed"}
+    return argparse.Namespace(**{**loaded, **words})
 
 
 def _of_seed(options, seed):
@@ -87,17 +114,30 @@ def _trained(options):
     unfinished = _unfinished_of(out)
     _refuse_existing(out, options)
     output.refuse_picture_without_matplotlib(options.picture)
+    if options.tensorboard:
+        output.refuse_without_tensorboard()
     task, recipe, seed = (_resumed if options.resume else _begun)(
         unfinished, options
     )
+    callbacks = []
+    if options.tensorboard:
+        callbacks.append(
+            keras.callbacks.TensorBoard(unfinished / "tensorboard")
+        )
     model = training.train(
-        task, recipe, seed, Progress(unfinished), verbose=output.verbose()
+        task,
+        recipe,
+        seed,
+        Progress(unfinished),
+        callbacks,
+        verbose=output.verbose(),
     )
     # It may have gone on for longer than it was to at first.
     runs.save_settings(unfinished, task, recipe, seed)
     figures = training.evaluate(model, task, seed)
     model.save(unfinished / runs.MODEL_FILE)
-    if options.picture:
+    # An LSTM has no memory to draw.
+    if options.picture and not recipe.lstm:
         pictures.draw(unfinished, model, task, seed)
     output.rename(unfinished, out)
     Progress(out).delete()

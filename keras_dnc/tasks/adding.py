@@ -4,11 +4,24 @@ import dataclasses
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_dnc.tasks.task import Batch, GeneratedTask, Recipe, option
 
 # How far a right sum may be off: 0.04 in the source, where half of it is said.
 TOLERANCE = 0.08
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
+def right_sums(y_true, y_pred):
+    """Whether sums are near enough, as 1 or 0, shape `(B, T)`.
+
+    Args:
+        y_true: Tensor of sums, shape `(B, T, 1)`.
+        y_pred: Tensor of answers, shape `(B, T, 1)`.
+    """
+    is_right = ops.abs(y_pred - y_true) <= TOLERANCE
+    return ops.squeeze(ops.cast(is_right, y_pred.dtype), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,7 @@ class Adding(GeneratedTask):
 
     name = "adding"
     summary = "add two marked numbers"
+    metric = "right_sums"
     # Only two numbers are to be kept; the rest as for copy.
     recipe = Recipe(
         controller=64,
@@ -95,13 +109,13 @@ class Adding(GeneratedTask):
         return Batch(inputs, targets, weights)
 
     def compile_arguments(self) -> dict:
-        """Squared error of the sum, and its absolute error."""
+        """Squared error of the sum, and the share of right ones."""
         return {
             "loss": keras.losses.MeanSquaredError(
                 reduction="mean_with_sample_weight"
             ),
             "weighted_metrics": [
-                keras.metrics.MeanAbsoluteError(name="absolute_error")
+                keras.metrics.MeanMetricWrapper(right_sums, name=self.metric)
             ],
         }
 

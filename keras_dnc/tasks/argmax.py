@@ -34,6 +34,7 @@ class Argmax(GeneratedTask):
 
     name = "argmax"
     summary = "say where the largest digit was"
+    metric = "right_places"
     # As for copy.
     recipe = Recipe(
         controller=64,
@@ -95,7 +96,7 @@ class Argmax(GeneratedTask):
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
             "weighted_metrics": [
-                keras.metrics.CategoricalAccuracy(name="right_places")
+                keras.metrics.CategoricalAccuracy(name=self.metric)
             ],
         }
 

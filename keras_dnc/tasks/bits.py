@@ -13,9 +13,8 @@ from keras_dnc.tasks.task import Batch, GeneratedTask, names, option
 class BitsTask(GeneratedTask):
     """A task that is answered by the logits of some bits at a step.
 
-    A bit is wrong when its logit has the wrong sign; `metric` names the share
-    of right ones in training. A subclass implements `sample` and
-    `input_labels`.
+    A bit is wrong when its logit has the wrong sign. A subclass implements
+    `sample` and `input_labels`.
     """
 
     bits: int = option(8, "width of a word")

@@ -1,7 +1,6 @@
 """What tasks have in common whose answers are one of some classes."""
 
 import dataclasses
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -13,11 +12,8 @@ from keras_dnc.tasks.task import Batch, Task, softmax
 class ClassesTask(Task):
     """A task that is answered by the logits of classes at a step.
 
-    A target is the number of a class; `metric` names the share of right ones
-    in training.
+    A target is the number of a class.
     """
-
-    metric: ClassVar[str]
 
     def compile_arguments(self) -> dict:
         """Cross-entropy of the classes, and the share of right ones."""

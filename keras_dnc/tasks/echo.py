@@ -27,6 +27,7 @@ class Echo(GeneratedTask):
 
     name = "echo"
     summary = "say some symbols again after a cue"
+    metric = "right_symbols"
     # The sizes of the published small DNC (memory 10 x 10, two read heads,
     # 10,000 sequences one at a time). The rest by trial on seeds 0 to 4.
     recipe = Recipe(
@@ -82,7 +83,7 @@ class Echo(GeneratedTask):
                 reduction="mean_with_sample_weight"
             ),
             "weighted_metrics": [
-                keras.metrics.CategoricalAccuracy(name="right_symbols")
+                keras.metrics.CategoricalAccuracy(name=self.metric)
             ],
         }
 

@@ -89,8 +89,30 @@ class Recipe(Settings):
     clipnorm: float = option(10.0, "largest norm of a variable's gradient")
     batch_size: int = option(16, "sequences in a batch")
     epochs: int = option(
-        1, "passes through the training sequences, or fresh ones"
+        1, "passes through the training sequences, or fresh ones, at most"
     )
+    target: float = option(
+        0.0,
+        "share right in an epoch that ends the training; 0: none",
+        zero=True,
+    )
+    curriculum: float = option(
+        0.0,
+        "share right in an epoch after which sequences grow; 0: of all lengths "
+        "from the start",
+        zero=True,
+    )
+    lstm: bool = option(False, "an LSTM of as many weights in place of the DNC")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("target", "curriculum"):
+            share = getattr(self, name)
+            if share > 1:
+                raise ValueError(
+                    f"`{name}` must be a share of at most 1. Received: "
+                    f"{name}={share}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +126,8 @@ class Task:
     Attributes:
         name: The task's name on the command line.
         summary: One line for `--help`.
+        metric: The name of the metric in training that is the share of what
+            is right.
         recipe: The `Recipe` that trains a DNC on it by default.
         input_labels: The name of each input feature, for pictures.
         output_labels: The name of each output feature, for pictures.
@@ -111,6 +135,7 @@ class Task:
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    metric: ClassVar[str]
     recipe: ClassVar[Recipe]
 
     @property
@@ -132,7 +157,10 @@ class Task:
         raise NotImplementedError
 
     def compile_arguments(self) -> dict:
-        """Returns `loss` and `weighted_metrics` for `model.compile`."""
+        """Returns `loss` and `weighted_metrics` for `model.compile`.
+
+        One of the metrics has the name `metric`.
+        """
         raise NotImplementedError
 
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:

@@ -1,0 +1,88 @@
+"""Which number went wrong first, when a training has come to NaN."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dnc.tracing import named_arrays, trace
+
+# What a time step makes, in the order in which it does; what is not named
+# comes after these.
+ORDER = (
+    "inputs",
+    "state/controller_states",
+    "interface",
+    "state/usage",
+    "allocation_weightings",
+    "state/write_weightings",
+    "state/memory",
+    "state/link",
+    "state/precedence",
+    "state/read_weightings",
+    "state/reads",
+    "outputs",
+)
+
+
+def first_not_finite(model: keras.Model, batches: Iterable) -> str:
+    """Trains a model until something is NaN or infinite, and says what.
+
+    Args:
+        model: A compiled model, in the state that it was last good in.
+        batches: Tuples of inputs, targets and weights, those that it was
+            trained on from there.
+
+    Returns:
+        A sentence with the step of training, from 1, and the tensor: of the
+        batch, of a time step of the DNC, or a variable after the update.
+    """
+    for step, (inputs, targets, weights) in enumerate(batches, 1):
+        for name, array in (
+            ("inputs", inputs),
+            ("targets", targets),
+            ("weights", weights),
+        ):
+            if not np.isfinite(array).all():
+                return f"First to go wrong: the {name} of step {step}"
+        before = model.get_weights()
+        model.train_on_batch(inputs, targets, sample_weight=weights)
+        wrong = [x.path for x in model.trainable_variables if not _is_finite(x)]
+        if wrong:
+            model.set_weights(before)
+            found = _in_trace(model, inputs)
+            found = found or f"the gradient, which made {wrong[0]} so"
+            return f"First to go wrong, in step {step}: {found}"
+    return "Trained again from there, nothing went wrong"
+
+
+def _is_finite(variable):
+    return bool(ops.all(ops.isfinite(variable.value)))
+
+
+def _in_trace(model, inputs):
+    """Returns the first tensor of a DNC that is not finite, None if all are."""
+    try:
+        arrays = dict(named_arrays(trace(model, inputs)))
+    except ValueError:
+        # There is no DNC in it.
+        return None
+    found = []
+    for name, array in arrays.items():
+        example, step = np.nonzero(
+            ~np.isfinite(array).reshape(*array.shape[:2], -1).all(-1)
+        )
+        if len(step):
+            first = step.argmin()
+            found.append((step[first], _place(name), name, example[first]))
+    if not found:
+        return None
+    step, _, name, example = min(found)
+    return f"{name} of example {example} at time step {step}"
+
+
+def _place(name):
+    """Returns the place of a part in the order of a time step."""
+    places = [i for i, part in enumerate(ORDER) if name.startswith(part)]
+    return places[0] if places else len(ORDER)

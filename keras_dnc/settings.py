@@ -1,0 +1,90 @@
+"""Settings of a training from a YAML or JSON file."""
+
+import dataclasses
+import typing
+from pathlib import Path
+
+import yaml
+
+
+def load(path: Path | str, *classes: type, **others: type) -> dict:
+    """Returns what a file sets, checked by the types of dataclass fields.
+
+    Args:
+        path: A file of names and values, in YAML or JSON.
+        *classes: Dataclasses whose fields it may set.
+        **others: Further names and the type of each.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is not of that form, or a name or a type is wrong.
+    """
+    types = dict(others)
+    for options_class in classes:
+        hints = typing.get_type_hints(options_class)
+        types |= {
+            field.name: hints[field.name]
+            for field in dataclasses.fields(options_class)
+        }
+    values = {}
+    for line, name, value in _entries(Path(path)):
+        place = f"{path}, line {line}"
+        if name not in types:
+            raise ValueError(
+                f"{place}: expected one of {', '.join(sorted(types))}. "
+                f"Received: {name}"
+            )
+        if name in values:
+            raise ValueError(f"{place}: expected {name} once. Received another")
+        values[name] = _of_type(place, name, value, types[name])
+    return values
+
+
+def _entries(path):
+    """Yields line, name and value of each entry of a file."""
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            raise ValueError(
+                f"{path}: expected names and values, as `epochs: 3`. Received "
+                f"{'nothing' if root is None else 'something else'}"
+            )
+        for key, value in root.value:
+            yield (
+                key.start_mark.line + 1,
+                key.value,
+                loader.construct_object(value, deep=True),
+            )
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected a text in UTF-8. Received: {error}"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise ValueError(
+            f"{path}, line {line}: expected YAML or JSON. Received: "
+            f"{error.problem}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"{path}: expected YAML or JSON. Received: {error}"
+        ) from error
+
+
+def _of_type(place, name, value, of_type):
+    # YAML takes 1e-3 for a word; a truth value is a number to Python.
+    if of_type is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    if type(value) is of_type:
+        return value
+    raise ValueError(
+        f"{place}: expected {name} of type {of_type.__name__}. Received: "
+        f"{value!r}"
+    )
