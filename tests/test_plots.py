@@ -56,7 +56,7 @@ def test_each_panel_shows_its_part_of_the_chosen_example(traced):
         np.testing.assert_array_equal(shown[title], array, err_msg=title)
 
 
-def test_labels_name_features_slots_and_gates(traced):
+def test_labels_name_features_locations_and_gates(traced):
     figure = memory_at_work(traced, steps=4, input_labels=["a", "b", "c", "d"])
     labels = {
         axes.get_ylabel(): [tick.get_text() for tick in axes.get_yticklabels()]
@@ -65,7 +65,7 @@ def test_labels_name_features_slots_and_gates(traced):
     }
     assert labels["input"] == ["a", "b", "c", "d"]
     assert labels["output"] == ["0", "1"]
-    assert labels["read weighting 2"] == [f"slot {n}" for n in range(6)]
+    assert labels["read weighting 2"] == [f"location {n}" for n in range(6)]
     assert labels["gates"] == [
         "free 1",
         "free 2",
@@ -93,5 +93,5 @@ def test_more_rows_than_fit_are_named_at_their_ends():
         axes for axes in figure.axes if axes.get_ylabel() == "write weighting 1"
     )
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
-    assert labels == ["slot 0", "slot 29"]
+    assert labels == ["location 0", "location 29"]
     assert [*axes.get_yticks()] == [0, 29]
