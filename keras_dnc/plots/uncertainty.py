@@ -190,11 +190,11 @@ def _checked(probabilities, labels):
 
 
 def _check_classes(labels, classes):
-    is_number = labels.dtype.kind in "iu"
-    if not is_number or not (labels.min() >= 0 and labels.max() < classes):
+    is_class = np.isin(labels, np.arange(classes))
+    if labels.dtype.kind not in "iu" or not is_class.all():
         raise ValueError(
             f"`labels` must be integers from 0 to {classes - 1}. Received: "
-            f"{labels.dtype} from {labels.min()} to {labels.max()}"
+            f"{labels.dtype}, {labels[~is_class][:5]}"
         )
 
 
@@ -243,6 +243,8 @@ def uncertainty_along(
                 f"`{name}` must be of shape (B, T)={shape}. Received: {name} "
                 f"of shape {np.shape(array)}"
             )
+    if labels is not None:
+        _check_classes(np.asarray(labels)[mask], mean.shape[-1])
     example, time = place("example", example, shape[0]), first_steps(steps)
     counts = mask[example, time]
     total, epistemic, aleatoric = (
