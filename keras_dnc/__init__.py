@@ -17,6 +17,7 @@ from keras_dnc.layers import (
 from keras_dnc.recurrent import DNC
 from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.state import DNCState
+from keras_dnc.tensorboard import TensorBoardTraces
 from keras_dnc.tracing import Trace, trace
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "SparseLink",
     "SparseTemporalLinkage",
     "TemporalLinkage",
+    "TensorBoardTraces",
     "Trace",
     "WriteHead",
     "addressing",

@@ -622,6 +622,6 @@ def test_without_matplotlib_the_way_to_it_is_named(monkeypatch):
 
 
 @pytest.mark.slow
-def test_matplotlib_is_imported_only_for_pictures():
-    code = "import sys, keras_dnc; assert 'matplotlib' not in sys.modules"
+def test_the_package_is_imported_without_matplotlib():
+    code = "import sys; sys.modules['matplotlib'] = None; import keras_dnc"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -155,6 +155,7 @@ def reliability_diagram(
             textcoords="offset points",
             ha="center",
             fontsize="x-small",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
     axes.set_title(f"expected calibration error {float(error.result()):.3f}")
     axes.set_xlabel("confidence")
@@ -162,7 +163,14 @@ def reliability_diagram(
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.06)
     axes.set_aspect("equal")
-    axes.legend(loc="upper left", fontsize="small")
+    # Below: a bar of few can be high at any confidence.
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.12),
+        ncols=3,
+        frameon=False,
+        fontsize="x-small",
+    )
     return axes
 
 
