@@ -20,7 +20,7 @@ from keras_dnc.state import DNCState
 from keras_dnc.tracing import Trace, trace
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def traced():
     layer = keras_dnc.DNC(
         2, controller=8, memory_size=6, word_size=5, num_reads=2, num_writes=2
@@ -374,7 +374,11 @@ def test_no_picture_is_left_out_here():
         (lambda t: plots.weightings(t, head=2), "`head` .* to 1, .* head=2"),
         (lambda t: plots.weightings(t, head=True), "head=True"),
         (lambda t: plots.weightings(t, example=-3), "example=-3"),
-        (lambda t: plots.weightings(t, steps=0), "steps=0"),
+        (lambda t: plots.weightings(t, steps=0), "from 1 to 3.*steps=0"),
+        (lambda t: plots.read_modes(t, steps=4), "from 1 to 3.*steps=4"),
+        (lambda t: plots.gates(t, steps=4), "steps=4"),
+        (lambda t: plots.usage(t, steps=4), "steps=4"),
+        (lambda t: plots.memory_at_work(t, steps=4), "steps=4"),
         (lambda t: plots.usage(t, example=2), "example=2"),
         (lambda t: plots.gates(t, example=2), "example=2"),
         (lambda t: plots.read_modes(t, head=2), "head=2"),
@@ -430,6 +434,14 @@ def test_training_curves_of_fit_and_of_lists():
     assert found[:, 1].tolist() == history.history["loss"]
     found = lines(plots.training_curves({"loss": [2, 1]}))["loss"]
     assert found.tolist() == [[1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_epochs_are_whole_numbers(epochs):
+    axes = plots.training_curves({"loss": np.arange(epochs, 0, -1)})
+    low, high = axes.get_xlim()
+    ticks = [x for x in axes.get_xticks() if low <= x <= high]
+    assert ticks and all(tick == int(tick) for tick in ticks)
 
 
 @pytest.mark.parametrize(

@@ -58,16 +58,24 @@ def place(name: str, value, size: int) -> int:
     return int(value) % size
 
 
-def first_steps(steps: int | None) -> slice:
+def first_steps(steps: int | None, size: int) -> slice:
     """Returns the first `steps` steps, all without a number.
 
     Args:
         steps: What the caller passed.
+        size: The number of steps that there are.
 
     Raises:
-        ValueError: If it is not a positive integer or None.
+        ValueError: If it is not a number of steps that there are, or None.
     """
-    return slice(steps if steps is None else positive_integer("steps", steps))
+    if steps is None:
+        return slice(size)
+    expected = f"an integer from 1 to {size}"
+    if positive_integer("steps", steps, expected) > size:
+        raise ValueError(
+            f"`steps` must be {expected}. Received: steps={steps!r}"
+        )
+    return slice(steps)
 
 
 def height_of(rows: int) -> float:

@@ -67,7 +67,7 @@ def memory_at_work(
         ValueError: If there is no such sequence, or no number of steps.
     """
     example = place("example", example, len(trace.outputs))
-    time = first_steps(steps)
+    time = first_steps(steps, trace.outputs.shape[1])
     state = trace.state
     answers = trace.outputs[example] if answers is None else answers
     panels = [("input", trace.inputs[example], input_labels)]
@@ -75,16 +75,14 @@ def memory_at_work(
         panels.append(("target", targets, output_labels))
     panels.append(("output", answers, output_labels))
     locations = [f"location {n}" for n in range(state.memory.shape[2])]
-    for title, weightings in (
+    for title, of_heads in (
         ("write weighting", state.write_weightings[example]),
         ("read weighting", state.read_weightings[example]),
     ):
-        for head in range(weightings.shape[1]):
-            panels.append(
-                (f"{title} {head + 1}", weightings[:, head], locations)
-            )
-    rows = gate_rows(trace, example)
-    panels.append(("gates", np.stack([*rows.values()], -1), [*rows]))
+        for head in range(of_heads.shape[1]):
+            panels.append((f"{title} {head + 1}", of_heads[:, head], locations))
+    by_name = gate_rows(trace, example)
+    panels.append(("gates", np.stack([*by_name.values()], -1), [*by_name]))
     return _over_time(
         [
             (
@@ -168,7 +166,7 @@ def weightings(
         )
     array = getattr(trace.state, f"{kind}_weightings")
     example, head = _places(array, example, head)
-    array = array[example, first_steps(steps), head]
+    array = array[example, first_steps(steps, array.shape[1]), head]
     title = f"{kind} weighting of head {1 + head}"
     return _locations(array, title, ax)
 
@@ -195,7 +193,8 @@ def usage(
     """
     array = trace.state.usage
     example = place("example", example, len(array))
-    return _locations(array[example, first_steps(steps)], "usage", ax)
+    array = array[example, first_steps(steps, array.shape[1])]
+    return _locations(array, "usage", ax)
 
 
 def _locations(array, title, ax):
@@ -232,7 +231,8 @@ def gates(
     """
     example = place("example", example, len(trace.outputs))
     rows = gate_rows(trace, example)
-    array = np.stack([*rows.values()])[:, first_steps(steps)]
+    array = np.stack([*rows.values()])
+    array = array[:, first_steps(steps, array.shape[1])]
     axes = axes_of(ax, width_of(array.shape[1]), height_of(len(array)))
     image = heat_map(axes, array)
     axes.set_title("gates")
@@ -294,7 +294,7 @@ def read_modes(
     modes = trace.interface.read_modes
     _refuse_absent("read modes", modes)
     example, head = _places(modes, example, head)
-    modes = modes[example, first_steps(steps), head]
+    modes = modes[example, first_steps(steps, modes.shape[1]), head]
     axes = axes_of(ax, width_of(len(modes)) + 1, 2.6)
     edges = np.cumsum(modes, axis=1)
     for i, name in enumerate(mode_names(modes.shape[1])):

@@ -253,7 +253,8 @@ def uncertainty_along(
             )
     if labels is not None:
         _check_classes(np.asarray(labels)[mask], mean.shape[-1])
-    example, time = place("example", example, shape[0]), first_steps(steps)
+    example = place("example", example, shape[0])
+    time = first_steps(steps, shape[1])
     counts = mask[example, time]
     total, epistemic, aleatoric = (
         np.where(counts, part[example, time], np.nan) for part in uncertainties
