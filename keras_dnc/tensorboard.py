@@ -30,7 +30,8 @@ class TensorBoardTraces(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is out of its range, or, when the training
-            begins, the model has no such DNC.
+            begins (of a model that is not built, when it is traced), the model
+            has no such DNC.
         ModuleNotFoundError: If there is no matplotlib.
 
     Example:
@@ -94,8 +95,10 @@ class TensorBoardTraces(keras.callbacks.Callback):
         """Opens an event file."""
         import tensorflow as tf
 
-        # A model without such a DNC is refused before the first epoch.
-        trace(self.model, self.inputs, name=self.name)
+        # A model without such a DNC is refused before the first epoch, but one
+        # may be built by its first batch only.
+        if self.model.built:
+            trace(self.model, self.inputs, name=self.name)
         self._writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_end(self, epoch, logs=None):

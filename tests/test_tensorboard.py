@@ -201,6 +201,14 @@ def test_what_is_logged_is_named_after_the_dnc(tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
+def test_a_model_may_be_built_by_its_first_batch(tmp_path):
+    layer = keras_dnc.DNC(2, controller=4, memory_size=4, word_size=3)
+    model = keras.Sequential([layer])
+    model.compile("sgd", "mse", run_eagerly=True)
+    fit(model, [keras_dnc.TensorBoardTraces(tmp_path, INPUTS)], epochs=1)
+    assert ("dnc/memory at work 1", 0) in events(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
