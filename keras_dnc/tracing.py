@@ -4,7 +4,7 @@ import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,48 @@ class Trace(NamedTuple):
         """
         with Path(path).open("wb") as file:
             np.savez_compressed(file, **dict(named_arrays(self)))
+
+    def to_html(
+        self,
+        path: Path | str,
+        targets: np.ndarray | None = None,
+        answers: np.ndarray | None = None,
+        input_labels: Sequence[str] | None = None,
+        output_labels: Sequence[str] | None = None,
+        title: str | None = None,
+        examples: Sequence[int] | None = None,
+    ):
+        """Writes a page that shows each step in a browser, offline.
+
+        Args:
+            path: The file.
+            targets: What was asked for, shape `(B, T, Y)`, with NaN where
+                nothing counts; default none.
+            answers: The outputs as they are to be shown, shape `(B, T, Y)`,
+                with NaN where nothing is; default the trace's outputs.
+            input_labels: The name of each input feature; default its number.
+            output_labels: The name of each output feature; default its number.
+            title: The page's title.
+            examples: The numbers of the sequences to show; default all. What
+                the page holds of each: `keras_dnc.viewer.page`.
+
+        Raises:
+            ValueError: If targets, answers or labels do not fit the trace, or
+                if an example is not in it.
+        """
+        # The viewer imports this module.
+        from keras_dnc.viewer import write_page
+
+        write_page(
+            path,
+            self,
+            targets=targets,
+            answers=answers,
+            input_labels=input_labels,
+            output_labels=output_labels,
+            title=title,
+            examples=examples,
+        )
 
     @classmethod
     def load(cls, path: Path | str) -> "Trace":
