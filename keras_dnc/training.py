@@ -21,11 +21,13 @@ def build_model(task: Task, recipe: Recipe) -> keras.Model:
         recipe: Sizes and optimizer settings; whether the network is a DNC or
             an LSTM with a dense layer, of the nearest number of weights.
     """
-    inputs = keras.Input((None, len(task.input_labels)))
-    outputs = _dnc(task, recipe)(inputs)
+    inputs, sequences = task.model_inputs()
+    dnc = _dnc(task, recipe)
+    outputs = dnc(sequences)
     if recipe.lstm:
-        count = keras.Model(inputs, outputs).count_params()
-        outputs = _lstm_of(count, task)(inputs)
+        outputs = _lstm_of(dnc.count_params(), sequences.shape[-1], task)(
+            sequences
+        )
     model = keras.Model(inputs, outputs, name=task.name)
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clipnorm),
@@ -58,9 +60,9 @@ def _dnc(task, recipe):
     )
 
 
-def _lstm_of(count, task):
+def _lstm_of(count, width, task):
     """Returns an LSTM and a dense layer of some number of weights."""
-    width, answers = len(task.input_labels), len(task.output_labels)
+    answers = len(task.output_labels)
     # H units take 4 H (X + H + 1) weights, and the answers Y (H + 1).
     linear = 4 * (width + 1) + answers
     units = (math.sqrt(linear**2 + 16 * (count - answers)) - linear) / 8
@@ -125,7 +127,7 @@ def train(
                 _epochs(lesson, seed, range(done, recipe.epochs))
             )
             model.fit(
-                _batches(epochs, recipe.batch_size),
+                _batches(lesson, epochs, recipe.batch_size),
                 steps_per_epoch=-(-count // recipe.batch_size),
                 initial_epoch=done,
                 epochs=recipe.epochs,
@@ -175,7 +177,7 @@ def _first_not_finite(task, recipe, seed, progress):
     lesson = curriculum.lesson(task, recipe, progress.logged(task.metric))
     epochs = _epochs(lesson, seed, [epoch])
     return diagnosis.first_not_finite(
-        model, _batches(epochs, recipe.batch_size)
+        model, _batches(lesson, epochs, recipe.batch_size)
     )
 
 
@@ -198,11 +200,10 @@ def _counted(epochs):
     return len(first.inputs), itertools.chain([first], epochs)
 
 
-def _batches(epochs, size):
+def _batches(task, epochs, size):
     """Yields batches of inputs, targets and weights."""
     for data in epochs:
-        for start in range(0, len(data.inputs), size):
-            yield tuple(part[start : start + size] for part in data)
+        yield from map(tuple, task.batches(data, size))
 
 
 def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
@@ -214,15 +215,20 @@ def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
         seed: Seed of the test sequences. They are not those of training with
             the same seed.
     """
-    batch = test_batch(task, seed)
-    return task.score(model.predict(batch.inputs, verbose=0), batch)
+    return task.evaluate(
+        lambda inputs: model.predict(inputs, verbose=0), _test_rng(seed)
+    )
 
 
-def test_batch(task: Task, seed: int):
+def test_batch(task: Task, seed: int) -> Batch:
     """Returns a task's test sequences for a seed.
 
     Args:
         task: What to evaluate on.
         seed: Seed of the sequences.
     """
-    return task.test_data(np.random.default_rng([seed, 1]))
+    return task.test_data(_test_rng(seed))
+
+
+def _test_rng(seed):
+    return np.random.default_rng([seed, 1])

@@ -1,13 +1,22 @@
 """Reading and scoring bAbI, on files written here and on the official ones."""
 
+import dataclasses
 import io
+import json
 import tarfile
+import warnings
 
+import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from keras_dnc import training
+from keras_dnc.__main__ import main
+from keras_dnc.progress import Progress
 from keras_dnc.tasks import Babi
-from keras_dnc.tasks.babi import ANSWER, parse
+from keras_dnc.tasks.babi import ANSWER
+from keras_dnc.tasks.babi_files import parse
 
 TRAIN = (
     "1 Mary got the milk.\n"
@@ -19,15 +28,27 @@ TRAIN = (
     "3 Is John gone?\tyes\t1\n"
 )
 TEST = "1 John got the milk.\n2 What is John carrying?\tmilk\t1\n"
+TRAIN_2 = "1 Mary took the apple.\n2 Where is it?\thall\t1\n" * 2
+TEST_2 = "1 John took the apple.\n2 Where is it?\thall\t1\n"
 
 
-def write_folder(folder, train=TRAIN, test=TEST):
-    """Writes a data set of task 8 in the official layout."""
+def write_folder(folder, train=TRAIN, test=TEST, task=8):
+    """Writes a data set of one task, or more of it, in the official layout."""
     language = folder / "tasks_1-20_v1-2" / "en"
-    language.mkdir(parents=True)
+    language.mkdir(parents=True, exist_ok=True)
     for part, text in (("train", train), ("test", test)):
-        content = text if isinstance(text, bytes) else text.encode()
-        (language / f"qa8_lists-sets_{part}.txt").write_bytes(content)
+        if text is not None:
+            content = text if isinstance(text, bytes) else text.encode()
+            (language / f"qa{task}_some-name_{part}.txt").write_bytes(content)
+    return folder / "tasks_1-20_v1-2"
+
+
+def write_all(folder, without=()):
+    """Writes all tasks: 8 as above, the others as task 2, a few no training."""
+    for number in range(1, 21):
+        train, test = (TRAIN, TEST) if number == 8 else (TRAIN_2, TEST_2)
+        train = None if number in without else train
+        write_folder(folder, train, test, number)
     return folder / "tasks_1-20_v1-2"
 
 
@@ -40,16 +61,14 @@ def task(tmp_path):
     return babi(write_folder(tmp_path))
 
 
-def words(task, one_hot):
-    """Reads a sequence back: each step's word, "" where there is none."""
-    return [
-        task.vocabulary[step.argmax()] if step.any() else "" for step in one_hot
-    ]
+def words(task, numbers):
+    """Reads a sequence back: each step's word."""
+    return [task.vocabulary[number] for number in numbers]
 
 
 def test_a_word_is_a_step_and_each_answer_word_has_its_own(task):
     inputs, targets, weights = task.encode(task.stories("train"))
-    assert words(task, inputs[0]) == (
+    assert words(task, inputs[0, :22]) == (
         [
             "mary",
             "got",
@@ -75,7 +94,7 @@ def test_a_word_is_a_step_and_each_answer_word_has_its_own(task):
             "-",
         ]
     )
-    assert words(task, inputs[1]) == (
+    assert words(task, inputs[1, :13]) == (
         [
             "john",
             "left",
@@ -91,8 +110,10 @@ def test_a_word_is_a_step_and_each_answer_word_has_its_own(task):
             "?",
             "-",
         ]
-        + [""] * 9
     )
+    # Padded to a power of two.
+    assert inputs.shape == targets.shape == weights.shape == (2, 32)
+    assert not inputs[0, 22:].any() and not inputs[1, 13:].any()
     asked = {
         (i, t): task.vocabulary[targets[i, t]]
         for i, t in zip(*weights.nonzero(), strict=True)
@@ -191,7 +212,7 @@ def test_an_unknown_word_at_evaluation_is_named_with_its_place(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "empty file"),
+        ("", "line 1: .* empty file"),
         ("1 Mary left.\n", "line 1: expected a question in each story"),
         ("1 Is he?\tno\t1\n1 He left.\n", "line 2: expected a question in"),
         ("Mary left.\n", "line 1: expected a number and a sentence"),
@@ -199,6 +220,11 @@ def test_an_unknown_word_at_evaluation_is_named_with_its_place(tmp_path):
         ("1 Is she?\t\t1\n", "line 1: expected a question.s answer"),
         ("1 Is she?\n", "line 1: expected a question.s answer"),
         ("1 Is she?\tyes,,no\t1\n", "line 1: expected a question.s answer"),
+        ("1 Is she?\tno\n", "line 1: expected three columns"),
+        ("1 Is she?\tno\t\n", "line 1: expected three columns"),
+        ("1 Is she?\tno\tyes\n", "line 1: expected three columns"),
+        ("1 Is she?\tno\t1\t2\n", "line 1: expected three columns"),
+        ("1 He left.\t\t1\n", "line 1: expected a question.s answer"),
         ("1 Mary left.\n3 Is she?\tno\t1\n", "line 2: .* Received number 3"),
         ("2 Mary left.\n", "line 1: .* Received number 2"),
     ],
@@ -209,9 +235,16 @@ def test_a_malformed_file_is_named_with_its_line(text, message):
     assert "some file" in str(error.value)
 
 
-def test_windows_line_ends_read_the_same():
-    read = parse(TRAIN.replace("\n", "\r\n"), "name")
-    assert read == parse(TRAIN, "name")
+def test_windows_line_ends_read_the_same(tmp_path, task):
+    train, test = (text.replace("\n", "\r\n") for text in (TRAIN, TEST))
+    windows = babi(write_folder(tmp_path / "windows", train, test))
+    assert windows.vocabulary == task.vocabulary
+    for a, b in zip(
+        windows.training_data(None), task.training_data(None), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="line 2: expected a number and a"):
+        parse("1 He left.\r\n\r\n2 Is he?\tno\t1\r\n", "name")
 
 
 def test_text_in_another_encoding_is_named_with_its_line(tmp_path):
@@ -254,7 +287,10 @@ def test_a_file_that_is_no_archive_is_named(tmp_path, content):
         babi(path)
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil"])
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.txt", "/evil.txt", "a/../../evil", "..\\\\evil", "C:\\\\evil"],
+)
 def test_a_member_outside_the_archive_is_refused(tmp_path, name):
     write_folder(tmp_path)
     path = tmp_path / "babi.tar.gz"
@@ -262,6 +298,17 @@ def test_a_member_outside_the_archive_is_refused(tmp_path, name):
         archive.add(tmp_path / "tasks_1-20_v1-2", "tasks_1-20_v1-2")
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     with pytest.raises(ValueError, match="inside the archive's folder.*evil"):
+        babi(path)
+
+
+def test_members_outside_do_not_hide_behind_the_files(tmp_path):
+    path = tmp_path / "babi.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("qa8_lists-sets_train.txt", "qa8_lists-sets_test.txt"):
+            member = tarfile.TarInfo(f"t/../../en/{name}")
+            member.size = len(TRAIN.encode())
+            archive.addfile(member, io.BytesIO(TRAIN.encode()))
+    with pytest.raises(ValueError, match=r"inside the archive's .*\.\./en/qa8"):
         babi(path)
 
 
@@ -286,8 +333,15 @@ def test_a_missing_path_or_task_file_is_named(tmp_path, task):
     "options, message",
     [
         ({}, "`data` must be the path"),
-        ({"data": "x", "task": 21}, "`task` must be .* 1 to 20.*task=21"),
-        ({"data": "x", "task": "1"}, "`task` must be"),
+        ({"data": "x", "task": 21}, "`task` must be .* 1 to 20.*task='21'"),
+        ({"data": "x", "task": "0"}, "`task` must be"),
+        ({"data": "x", "task": "1-21"}, "`task` must be"),
+        ({"data": "x", "task": "5-3"}, "`task` must be"),
+        ({"data": "x", "task": "1,,2"}, "`task` must be"),
+        ({"data": "x", "task": ""}, "`task` must be"),
+        ({"data": "x", "task": True}, "`task` must be"),
+        ({"data": "x", "task": "everything"}, "`task` must be"),
+        ({"data": "x", "embedding": -1}, "`embedding` must be .* at least 0"),
         ({"data": "x", "language": "fr"}, "`language` must be one of en, en-"),
     ],
 )
@@ -296,14 +350,376 @@ def test_a_bad_option_is_named(options, message):
         Babi(**options)
 
 
+@pytest.mark.parametrize(
+    "task, numbers",
+    [
+        (1, [1]),
+        ("7", [7]),
+        ("5,1,2", [1, 2, 5]),
+        ("18-20", [18, 19, 20]),
+        ("1-3, 2,9", [1, 2, 3, 9]),
+        ("all", list(range(1, 21))),
+    ],
+)
+def test_tasks_are_chosen_by_number(tmp_path, task, numbers):
+    data = write_all(tmp_path)
+    chosen = Babi(data=str(data), task=task, language="en")
+    assert list(chosen.tasks) == numbers
+
+
+def test_several_tasks_have_one_vocabulary_and_their_stories_in_order(tmp_path):
+    data = write_all(tmp_path)
+    task = Babi(data=str(data), task="8,2", language="en")
+    assert {"hall", "took", "carrying", "yes"} < set(task.vocabulary)
+    assert len(task.vocabulary) == len(set(task.vocabulary))
+    batch = task.training_data(None)
+    assert len(batch.inputs) == 2 + 2
+    assert words(task, batch.inputs[0, :4]) == ["mary", "took", "the", "apple"]
+    assert words(task, batch.inputs[2, :4]) == ["mary", "got", "the", "milk"]
+
+
+def test_missing_training_text_is_told_where_all_are_asked_for(tmp_path):
+    data = str(write_all(tmp_path, without=[3, 5]))
+    told = r"no file en/qa3_\*_train.txt, en/qa5_\*_train.txt in it"
+    with pytest.warns(UserWarning, match=told):
+        task = Babi(data=data, task="all", language="en")
+    with pytest.warns(UserWarning, match=told):
+        batch = task.training_data(None)
+    assert len(batch.inputs) == 18 * 2
+    # Those of test are all there.
+    assert len(task.test_data(None).inputs) == 20
+
+
+@pytest.mark.parametrize("numbers", ["3", "1-3", "1-20"])
+def test_missing_training_text_is_an_error_by_number(tmp_path, numbers):
+    data = str(write_all(tmp_path, without=[3]))
+    with pytest.raises(FileNotFoundError, match=r"en/qa3_\*_train.txt"):
+        Babi(data=data, task=numbers, language="en")
+
+
+def test_missing_test_text_is_an_error_even_of_all(tmp_path):
+    data = write_all(tmp_path)
+    task = Babi(data=str(data), task="all", language="en")
+    (data / "en" / "qa4_some-name_test.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"en/qa4_\*_test.txt"):
+        task.test_data(None)
+
+
+def test_all_without_any_training_text_is_an_error(tmp_path):
+    data = str(write_all(tmp_path, without=range(1, 21)))
+    with pytest.raises(FileNotFoundError, match=r"en/qa1_\*_train.txt"):
+        Babi(data=data, task="all", language="en")
+
+
+def answers_with(task, word):
+    """Predicts one word at each step."""
+    one_hot = np.eye(len(task.vocabulary))[task.vocabulary.index(word)]
+    return lambda inputs: np.broadcast_to(
+        one_hot, (*inputs.shape, len(one_hot))
+    )
+
+
+def questions(count, answers):
+    """A file's text, of one story for each question."""
+    return "".join(
+        f"1 Mary left.\n2 Who is it?\t{answer}\t1\n"
+        for answer, times in zip(answers, count, strict=True)
+        for _ in range(times)
+    )
+
+
+def test_each_task_has_its_error_and_more_than_5_percent_is_failed(tmp_path):
+    # "no" is wrong in 0 of 4, 1 of 20, 2 of 20 and 10 of 10 questions.
+    for number, count in {
+        2: (4, 0),
+        5: (19, 1),
+        9: (18, 2),
+        8: (0, 10),
+    }.items():
+        text = questions(count, ["no", "yes,no"])
+        data = write_folder(tmp_path, text, text, number)
+    task = Babi(data=str(data), task="2,5,8,9", language="en")
+    figures = task.evaluate(answers_with(task, "no"), None)
+    assert figures == pytest.approx(
+        {
+            "questions": 54,
+            "wrong questions": 13,
+            "question error in %": 1300 / 54,
+            # 2: "no" alone is known; 5 and 9: two answers; 8: "yes no" alone.
+            "error of chance in %": (0 + 50 + 0 + 50) / 4,
+            "error of the commonest answer in %": (0 + 5 + 0 + 10) / 4,
+            "error of task 2 in %": 0,
+            "error of task 5 in %": 5,
+            "error of task 8 in %": 100,
+            "error of task 9 in %": 10,
+            "mean error in %": 115 / 4,
+            "failed tasks": 2,
+        }
+    )
+    # One of them alone is as it always was.
+    alone = dataclasses.replace(task, task="9")
+    assert alone.evaluate(answers_with(task, "no"), None) == pytest.approx(
+        {
+            "questions": 20,
+            "wrong questions": 2,
+            "question error in %": 10,
+            "error of chance in %": 50,
+            "error of the commonest answer in %": 10,
+        }
+    )
+
+
+def test_a_task_without_training_text_is_evaluated_without_guesses(tmp_path):
+    data = str(write_all(tmp_path, without=[3]))
+    with pytest.warns(UserWarning):
+        task = Babi(data=data, task="all", language="en")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = task.evaluate(answers_with(task, "hall"), None)
+        alone = dataclasses.replace(task, task="3")
+        of_3 = alone.evaluate(answers_with(task, "hall"), None)
+    assert of_3 == {
+        "questions": 1,
+        "wrong questions": 0,
+        "question error in %": 0,
+    }
+    assert figures["error of task 3 in %"] == 0
+    assert figures["error of task 8 in %"] == 100
+    assert figures["mean error in %"] == 5
+    assert not any("chance" in name or "commonest" in name for name in figures)
+
+
+def test_a_pass_has_each_story_once_in_batches_of_like_lengths(tmp_path):
+    # Stories of 4 n + 4 steps: n sentences, a question, an answer.
+    counts = [1, 1, 1, 1, 2, 6, 6, 6, 6, 20]
+    text = "".join(
+        "".join(f"{i} Mary left it .\n" for i in range(1, n + 1))
+        + f"{n + 1} Who is?\t{n}\t1\n"
+        for n in counts
+    )
+    task = babi(write_folder(tmp_path, text, text))
+    data = task.training_data(None)
+    batches = list(task.batches(data, 3))
+    assert [batch.inputs.shape for batch in batches] == [
+        (3, 8),
+        (3, 32),
+        # What is left, in the order of lengths: of 1, 2, 6 and 20 sentences.
+        (3, 32),
+        (1, 84),
+    ]
+    told = []
+    for inputs, targets, weights in batches:
+        assert targets.shape == weights.shape == inputs.shape
+        assert weights.sum() == len(inputs)
+        for story, target, weight in zip(inputs, targets, weights, strict=True):
+            n = int(task.vocabulary[target[weight.argmax()]])
+            assert weight.argmax() == 4 * n + 3
+            heard = words(task, story[: 4 * n + 4])
+            assert heard == (
+                ["mary", "left", "it", "."] * n + ["who", "is", "?", ANSWER]
+            )
+            told.append(n)
+    assert sorted(told) == counts
+
+
+def test_the_first_two_batches_differ_in_length_if_any_do(tmp_path):
+    text = questions((9, 1), ["no", "no" + ",no" * 20])
+    task = babi(write_folder(tmp_path, text, text))
+    batches = list(task.batches(task.training_data(None), 2))
+    assert [batch.inputs.shape for batch in batches] == [
+        (2, 8),
+        (2, 28),
+        (2, 8),
+        (2, 8),
+        (2, 8),
+    ]
+
+
+def test_stories_of_about_one_length_are_batched_in_their_order(tmp_path):
+    text = questions((9, 9), ["yes,no", "yes,no,no"])
+    task = babi(write_folder(tmp_path, text, text))
+    data = task.training_data(None)
+    assert data.inputs.shape == (18, 16)
+    order = np.random.default_rng(0).permutation(18)
+    data = type(data)(*(part[order] for part in data))
+    batches = list(task.batches(data, 4))
+    assert [len(batch.inputs) for batch in batches] == [4, 4, 4, 4, 2]
+    for part, whole in zip(zip(*batches, strict=True), data, strict=True):
+        # As long as the longest, which is not a power of two.
+        np.testing.assert_array_equal(np.concatenate(part), whole[:, :10])
+
+
+def test_words_are_one_hot_vectors_or_trained_ones(task):
+    inputs, vectors = task.model_inputs()
+    one_hot = keras.Model(inputs, vectors)
+    numbers = task.test_data(None).inputs
+    np.testing.assert_array_equal(
+        one_hot.predict(numbers, verbose=0),
+        (numbers[..., None] == np.arange(len(task.vocabulary))).astype(int),
+    )
+    np.testing.assert_array_equal(
+        task.shown_inputs(task.test_data(None), 0),
+        one_hot.predict(numbers, verbose=0)[0],
+    )
+    assert not one_hot.trainable_variables
+    embedded = dataclasses.replace(task, embedding=5)
+    inputs, vectors = embedded.model_inputs()
+    assert vectors.shape == (None, None, 5)
+    (weights,) = keras.Model(inputs, vectors).trainable_variables
+    assert weights.shape == (len(task.vocabulary), 5)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A network of all but the DNC, that trains in no time."""
+
+    def build_small(task, recipe):
+        inputs, sequences = task.model_inputs()
+        outputs = keras.layers.Dense(len(task.output_labels))(sequences)
+        model = keras.Model(inputs, outputs)
+        model.compile("adam", jit_compile=False, **task.compile_arguments())
+        return model
+
+    monkeypatch.setattr(training, "build_model", build_small)
+
+
+def table(printed):
+    """The figures that were printed, by name."""
+    lines = (line.rsplit(maxsplit=1) for line in printed.splitlines())
+    return {line[0]: line[1] for line in lines if len(line) == 2}
+
+
+@pytest.mark.filterwarnings("ignore:.*no file en/qa3")
+@pytest.mark.parametrize("embedding", [0, 3])
+def test_a_joint_training_is_saved_and_evaluated(
+    tmp_path, capsys, small, embedding
+):
+    data = write_all(tmp_path, without=[3])
+    out = tmp_path / "joint"
+    options = [f"--data={data}", "--language=en", "--task=all", "--epochs=1"]
+    options += [f"--embedding={embedding}", f"--out={out}", "--no-picture"]
+    assert main(["train", "babi", *options]) == 0
+    trained = table(capsys.readouterr().out)
+    saved = json.loads((out / "task.json").read_text())
+    assert saved["task"] == "all"
+    assert saved["vocabulary"][-1] == ANSWER
+    model = keras.saving.load_model(out / "model.keras")
+    (weights,) = model.get_layer("words").get_weights()
+    if embedding:
+        assert weights.shape == (len(saved["vocabulary"]), embedding)
+    else:
+        np.testing.assert_array_equal(weights, np.eye(len(weights)))
+    # The training files are not needed any more.
+    for file in (data / "en").glob("*_train.txt"):
+        file.unlink()
+    assert main(["evaluate", "babi", str(out)]) == 0
+    evaluated = table(capsys.readouterr().out)
+    errors = {f"error of task {number} in %" for number in range(1, 21)}
+    assert evaluated.keys() == errors | {
+        "questions",
+        "wrong questions",
+        "question error in %",
+        "mean error in %",
+        "failed tasks",
+    }
+    assert evaluated.items() <= trained.items()
+    for number in (3, 8):
+        words = ["evaluate", "babi", str(out), f"--task={number}", "--show=1"]
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert printed.splitlines()[1].split() == ["0", "john"]
+        error = table(printed)["question error in %"]
+        assert error == evaluated[f"error of task {number} in %"]
+
+
+def test_a_joint_training_that_was_cut_off_goes_on_to_the_same(tmp_path, small):
+    task = Babi(data=str(write_all(tmp_path)), task="1-9", language="en")
+    recipe = dataclasses.replace(task.recipe, epochs=2)
+    once = training.train(task, recipe, 0, verbose=0)
+    (tmp_path / "progress").mkdir()
+    for epochs in (1, 2):
+        resumed = training.train(
+            task,
+            dataclasses.replace(recipe, epochs=epochs),
+            0,
+            Progress(tmp_path / "progress"),
+            verbose=0,
+        )
+    for a, b in zip(once.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.slow
-def test_the_official_archive_has_the_official_counts(data_folder):
-    archive = data_folder / "babi" / "tasks_1-20_v1-2.tar.gz"
-    for number in range(1, 21):
-        task = Babi(data=str(archive), task=number, language="en")
-        for batch in (task.training_data(None), task.test_data(None)):
-            perfect = np.eye(len(task.vocabulary))[batch.targets]
-            assert task.score(perfect, batch)["questions"] == 1000
+def test_the_memory_is_drawn_with_its_words(tmp_path, monkeypatch):
+    drawn = []
+
+    def record(of_first, *arguments, input_labels, **others):
+        drawn.append((of_first.inputs, input_labels))
+        return Figure()
+
+    monkeypatch.setattr("keras_dnc.plots.memory_at_work", record)
+    options = [f"--data={write_folder(tmp_path)}", "--task=8", "--language=en"]
+    options += ["--controller=4", "--memory-size=3", "--word-size=2"]
+    options += ["--epochs=1", "--embedding=3", f"--out={tmp_path / 'out'}"]
+    assert main(["train", "babi", *options]) == 0
+    ((inputs, labels),) = drawn
+    heard = " ".join(labels[word] for word in inputs[0].argmax(-1))
+    assert heard == "john got the milk . what is john carrying ? -"
+    assert (inputs.sum(-1) == 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language, count", [("en", 1000), ("en-10k", 10_000)])
+def test_the_official_archive_has_the_official_counts(
+    data_folder, language, count
+):
+    path = data_folder / "babi" / "tasks_1-20_v1-2.tar.gz"
+    with tarfile.open(path) as archive:
+        texts = {
+            tuple(name.split("/")[-1][:-4].split("_")[::2]): (
+                archive.extractfile(name).read().decode().splitlines()
+            )
+            for name in archive.getnames()
+            if f"/{language}/qa" in name
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vocabulary = Babi(
+            data=str(path), task="all", language=language
+        ).vocabulary
+    # 156 words, ".", "?" and the mark of an answer.
+    assert len(vocabulary) == 159
+    for (name, part), lines in texts.items():
+        task = Babi(
+            data=str(path),
+            task=name.removeprefix("qa"),
+            language=language,
+            vocabulary=vocabulary,
+        )
+        batch = task.encode(task.stories(part))
+        columns = [line.split("\t") for line in lines]
+        answers = [line[1].split(",") for line in columns if len(line) > 1]
+        assert len(answers) == (1000 if part == "test" else count)
+        assert batch.weights.sum() == sum(map(len, answers))
+        begins = np.diff(batch.weights.astype(int), axis=1, prepend=0) == 1
+        assert begins.sum() == len(answers)
+        heard = sum(
+            # Without the line's number.
+            len(line[0].replace(".", " .").replace("?", " ?").split()) - 1
+            for line in columns
+        )
+        steps = [np.flatnonzero(row)[-1] + 1 for row in batch.weights]
+        assert sum(steps) == heard + sum(map(len, answers))
+    missing = {("qa3", "train")} if language == "en-10k" else set()
+    assert (
+        texts.keys()
+        == {
+            (f"qa{number}", part)
+            for number in range(1, 21)
+            for part in ("train", "test")
+        }
+        - missing
+    )
 
 
 def test_official_task_1_is_encoded_as_its_lines_say(data_folder):

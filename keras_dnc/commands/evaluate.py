@@ -40,8 +40,9 @@ def run(options):
         **arguments.given(options, TASKS[options.task_name]),
     )
     model = runs.load_model(folder)
-    batch = training.test_batch(task, options.seed)
-    outputs = model.predict(batch.inputs, verbose=0)
-    for example in range(min(options.show, len(outputs))):
-        print(task.text(outputs, batch, example), end="\n\n")
-    output.print_table(task.score(outputs, batch))
+    if options.show:
+        batch = training.test_batch(task, options.seed)
+        outputs = model.predict(batch.inputs[: options.show], verbose=0)
+        for example in range(len(outputs)):
+            print(task.text(outputs, batch, example), end="\n\n")
+    output.print_table(training.evaluate(model, task, options.seed))

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from keras_dnc import training
-from keras_dnc.tasks import Task
+from keras_dnc.tasks import Batch, Task
 from keras_dnc.tasks.task import last_step
 from keras_dnc.tracing import trace
 
@@ -24,14 +24,15 @@ def draw(folder: Path, model: keras.Model, task: Task, seed: int):
     from keras_dnc.plots import memory_at_work
 
     batch = training.test_batch(task, seed)
-    first = batch._replace(inputs=batch.inputs[:1])
     steps = last_step(batch, 0) + 1
+    first = Batch(*(part[:1, :steps] for part in batch))
     outputs = model.predict(first.inputs, verbose=0)
-    targets, answers = task.shown(outputs, batch, example=0)
+    targets, answers = task.shown(outputs, first, example=0)
+    inputs = task.shown_inputs(first, example=0)
     figure = memory_at_work(
-        trace(model, first.inputs[:, :steps]),
-        targets[:steps],
-        answers[:steps],
+        trace(model, first.inputs)._replace(inputs=inputs[None]),
+        targets,
+        answers,
         input_labels=task.input_labels,
         output_labels=task.output_labels,
     )

@@ -2,47 +2,54 @@
 
 import collections
 import dataclasses
-import fnmatch
 import itertools
 import re
-import tarfile
-import zlib
+import statistics
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+import keras
 import numpy as np
 
+from keras_dnc.tasks.babi_files import (
+    LANGUAGES,
+    TASKS,
+    Line,
+    file_pattern,
+    parse,
+    read,
+)
 from keras_dnc.tasks.classes import ClassesTask
 from keras_dnc.tasks.task import Batch, Recipe, option
+from keras_dnc.validation import nonnegative_integer
 
-LANGUAGES = ("en", "en-10k")
-TASKS = 20
 ANSWER = "-"
-
-
-class Line(NamedTuple):
-    """One line of a story.
-
-    Attributes:
-        words: The words of the sentence or question, in lower case, with "."
-            and "?" as words of their own.
-        answer: The words of the answer; none for a sentence.
-        place: File and line number, for messages.
-    """
-
-    words: list[str]
-    answer: list[str]
-    place: str
+ALL = "all"
+# In percent: a task of a greater error is a failed one.
+FAILED_ABOVE = 5.0
+ERROR = "question error in %"
+CHANCE = "error of chance in %"
+COMMONEST = "error of the commonest answer in %"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Babi(ClassesTask):
     """Questions about stories, on the files of the official archive.
 
-    One word is one step, as a one-hot vector; "." and "?" are words. After a
-    question stands the word "-" once for each word of its answer, and there,
-    and only there, the answer's words are the targets. A question is right
-    when all words of its answer are.
+    One word is one step; "." and "?" are words. After a question stands the
+    word "-" once for each word of its answer, and there, and only there, the
+    answer's words are the targets. A question is right when all words of its
+    answer are, and a task is failed when more than 5 % of its questions are
+    wrong. Sequences are of word numbers; the model makes one-hot vectors of
+    them, or trained ones of `embedding` numbers.
+
+    Several tasks are trained on as one, with one vocabulary, in batches of
+    stories of about the same length; each is evaluated on its own. Where
+    training text is missing in a copy of the archive, as that of task 3 in
+    `en-10k` is in some, `task="all"` warns and trains on the others: the test
+    questions are those of all 20 tasks still. Asked for by its number, such a
+    task cannot be trained on, but evaluated.
 
     Source: Weston et al., [Towards AI-Complete Question Answering](
     https://arxiv.org/abs/1502.05698), 2015; encoded as in Graves et al.
@@ -53,8 +60,11 @@ class Babi(ClassesTask):
     """
 
     data: str = option("", "the archive tasks_1-20_v1-2.tar.gz or its folder")
-    task: int = option(1, "number of the task, 1 to 20")
+    task: str = option("1", "a task's number, several as 1,2,5 or 1-20, or all")
     language: str = option("en-10k", "en or en-10k")
+    embedding: int = option(
+        0, "width of the vectors that words become; 0: one-hot", zero=True
+    )
     vocabulary: tuple[str, ...] = ()
 
     name = "babi"
@@ -79,34 +89,74 @@ class Babi(ClassesTask):
                 "`data` must be the path of the bAbI archive or its folder. "
                 "Received none"
             )
-        if not isinstance(self.task, int) or not 1 <= self.task <= TASKS:
+        # A frozen dataclass sets a field so; here one that may be a number.
+        object.__setattr__(self, "task", str(self.task))
+        if not self.tasks:
             raise ValueError(
-                f"`task` must be an integer from 1 to {TASKS}. "
-                f"Received: task={self.task!r}"
+                f"`task` must be a number from 1 to {TASKS}, several as 1,2,5 "
+                f"or 1-20, or {ALL}. Received: task={self.task!r}"
             )
         if self.language not in LANGUAGES:
             raise ValueError(
                 f"`language` must be one of {', '.join(LANGUAGES)}. "
                 f"Received: language={self.language!r}"
             )
+        nonnegative_integer("embedding", self.embedding)
         if not self.vocabulary:
             stories = self.stories("train")
-            # A frozen dataclass sets a field that follows from others so.
             object.__setattr__(self, "vocabulary", vocabulary(stories))
 
-    def stories(self, part: str) -> list[list[Line]]:
-        """Reads the stories of this task.
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """The numbers of the tasks, ascending; none if `task` is malformed."""
+        if self.task == ALL:
+            return tuple(range(1, TASKS + 1))
+        numbers = set()
+        for part in self.task.split(","):
+            match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
+            if not match:
+                return ()
+            first, last = int(match[1]), int(match[2] or match[1])
+            if not 1 <= first <= last <= TASKS:
+                return ()
+            numbers.update(range(first, last + 1))
+        return tuple(sorted(numbers))
+
+    def stories(self, part: str) -> Iterator[list[Line]]:
+        """Returns the stories of the tasks, in the tasks' order.
 
         Args:
             part: "train" or "test".
 
+        Returns:
+            An iterator of stories as `parse` returns them.
+
         Raises:
-            FileNotFoundError: If the archive, the folder or the task's file
-                is missing.
-            ValueError: If the archive is damaged or a line is malformed.
+            FileNotFoundError: If the archive, the folder or a task's file is
+                missing; with `task="all"` one of test, or all of training.
+            ValueError: If the archive is damaged or, while the stories are
+                read, if a line is malformed.
         """
-        name, text = _read(Path(self.data), self.language, self.task, part)
-        return parse(text, name)
+        texts = self._texts(part)
+        missing = [task for task in self.tasks if task not in texts]
+        names = ", ".join(
+            file_pattern(self.language, task, part) for task in missing
+        )
+        may_miss = self.task == ALL and part == "train" and texts
+        if missing and not may_miss:
+            raise FileNotFoundError(
+                f"{self.data}: expected a file {names} in it. There is none"
+            )
+        if missing:
+            warnings.warn(
+                f"{self.data}: there is no file {names} in it. The other tasks "
+                "are trained on without it",
+                stacklevel=1,
+            )
+        return _parsed(texts)
+
+    def _texts(self, part):
+        return read(Path(self.data), self.language, self.tasks, part)
 
     @property
     def input_labels(self) -> list[str]:
@@ -118,75 +168,157 @@ class Babi(ClassesTask):
         """The vocabulary."""
         return list(self.vocabulary)
 
-    def encode(self, stories: list[list[Line]]) -> Batch:
-        """Turns stories into one-hot words and class numbers.
+    def model_inputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Word numbers, and the vectors of the words."""
+        inputs = keras.Input((None,), dtype="int32")
+        count = len(self.vocabulary)
+        if self.embedding:
+            layer = keras.layers.Embedding(count, self.embedding, name="words")
+        else:
+            # One-hot vectors are the rows of the identity.
+            layer = keras.layers.Embedding(
+                count,
+                count,
+                embeddings_initializer="identity",
+                trainable=False,
+                name="words",
+            )
+        return inputs, layer(inputs)
+
+    def encode(self, stories: Iterable[list[Line]]) -> Batch:
+        """Turns stories into word numbers.
 
         Args:
             stories: Stories as `parse` returns them.
 
         Returns:
-            A `Batch` padded after the end of each story to the longest, the
-            targets as word numbers.
+            A `Batch` of inputs and targets of shape `(B, T)`, padded after the
+            end of each story with zeros to the power of two that holds the
+            longest: so few lengths compile a model a few times.
 
         Raises:
             ValueError: If a word is not in the vocabulary.
         """
         number = {word: i for i, word in enumerate(self.vocabulary)}
-        steps = [list(_steps(story, number)) for story in stories]
-        shape = (len(stories), max(map(len, steps)))
-        inputs = np.zeros((*shape, len(self.vocabulary)), "uint8")
-        targets = np.zeros(shape, "int32")
-        weights = np.zeros(shape, "float32")
+        dtype = np.min_scalar_type(len(self.vocabulary))
+        steps = [
+            np.array(list(_steps(story, number)), dtype).T for story in stories
+        ]
+        shape = (3, len(steps), _room(max(story.shape[1] for story in steps)))
+        # All 10,000 questions of all tasks take 0.2 GB so, and as one-hot
+        # vectors they would take 40.
+        parts = np.zeros(shape, dtype)
         for i, story in enumerate(steps):
-            for t, (word, answer) in enumerate(story):
-                inputs[i, t, word] = 1
-                if answer is not None:
-                    targets[i, t] = answer
-                    weights[i, t] = 1
-        return Batch(inputs, targets, weights)
+            parts[:, i, : story.shape[1]] = story
+        return Batch(*parts)
 
     def training_data(self, rng: np.random.Generator) -> Batch:
         """Returns the official training stories."""
         return self.encode(self.stories("train"))
 
+    def batches(self, data: Batch, size: int) -> Iterator[Batch]:
+        """Yields batches, each of stories of about the same length.
+
+        A batch is as long as the power of two that holds its stories, or as
+        the longest story of all. A story waits in its place of the pass until
+        there are enough of its length for a batch; what is left in the end is
+        batched in the order of lengths.
+        """
+        lengths = _lengths(data.weights)
+        rooms = np.minimum(_room(lengths), lengths.max(initial=1))
+        for stories in _alike(rooms, size):
+            steps = rooms[stories].max()
+            inputs, targets, weights = (part[stories, :steps] for part in data)
+            yield Batch(
+                inputs, targets.astype("int32"), weights.astype("float32")
+            )
+
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns the official test stories."""
         return self.encode(self.stories("test"))
+
+    def evaluate(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        rng: np.random.Generator,
+    ) -> dict[str, float]:
+        """Returns the figures of a model on the official test stories.
+
+        Those of `score`; of several tasks their sums and means, the error of
+        each task, the mean of these and how many tasks are failed.
+
+        Args:
+            predict: Returns a model's outputs, of shape `(B, T, Y)`, to inputs.
+            rng: Not drawn from: the stories are always the same.
+        """
+        if len(self.tasks) == 1:
+            return super().evaluate(predict, rng)
+        of_task = {
+            task: dataclasses.replace(self, task=str(task)).evaluate(
+                predict, rng
+            )
+            for task in self.tasks
+        }
+        return _joint(of_task)
 
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every answer word is right.
 
         Beside it stand two errors that need no story: of an answer drawn from
         those of the training questions, each equally likely, and of their
-        commonest answer.
+        commonest answer. Where the training text is missing they are too.
         """
         questions = _answers(batch.targets, batch.weights)
         answered = _answers(outputs.argmax(-1), batch.weights)
         wrong = sum(a != q for a, q in zip(answered, questions, strict=True))
-        known = collections.Counter(
-            tuple(line.answer)
-            for story in self.stories("train")
-            for line in story
-            if line.answer
-        )
-        commonest = known.most_common(1)[0][0]
+        count = len(questions)
         asked = collections.Counter(
             tuple(self.vocabulary[word] for word in question)
             for question in questions
         )
-        count = len(questions)
         return {
             "questions": count,
             "wrong questions": wrong,
-            "question error in %": 100 * wrong / count,
-            "error of chance in %": 100
-            * (1 - sum(asked[answer] for answer in known) / len(known) / count),
-            "error of the commonest answer in %": 100
-            * (1 - asked[commonest] / count),
+            ERROR: 100 * wrong / count,
+            **self._errors_of_guesses(asked),
         }
 
+    def _errors_of_guesses(self, asked):
+        """Returns what answers that need no story come to, where known."""
+        texts = self._texts("train")
+        if len(texts) < len(self.tasks):
+            return {}
+        known = collections.Counter(
+            tuple(line.answer)
+            for line in itertools.chain.from_iterable(_parsed(texts))
+            if line.answer
+        )
+        (commonest, _), *_ = known.most_common(1)
+        right = {
+            CHANCE: sum(asked[answer] for answer in known) / len(known),
+            COMMONEST: asked[commonest],
+        }
+        return {
+            name: 100 * (1 - count / asked.total())
+            for name, count in right.items()
+        }
 
-def vocabulary(stories: list[list[Line]]) -> tuple[str, ...]:
+    def shown_inputs(self, batch: Batch, example: int) -> np.ndarray:
+        """Shows words as one-hot vectors."""
+        return np.eye(len(self.vocabulary))[batch.inputs[example]]
+
+    def input_text(self, inputs: np.ndarray) -> str:
+        """Returns a word."""
+        return self.vocabulary[inputs]
+
+
+def _parsed(texts):
+    """Yields the stories of files, one file after the other."""
+    for place, text in texts.values():
+        yield from parse(text, place)
+
+
+def vocabulary(stories: Iterable[list[Line]]) -> tuple[str, ...]:
     """Returns the words of stories and answers in order, and `ANSWER`."""
     words = {
         word
@@ -196,64 +328,8 @@ def vocabulary(stories: list[list[Line]]) -> tuple[str, ...]:
     return (*sorted(words), ANSWER)
 
 
-def parse(text: str, name: str) -> list[list[Line]]:
-    """Reads stories from the text of a bAbI file.
-
-    Args:
-        text: Lines of a number, a sentence and, after tabs, the answer and
-            the numbers of the supporting sentences. A number of 1 begins a
-            story.
-        name: The file's name, for messages.
-
-    Raises:
-        ValueError: If a line is malformed or there is none.
-    """
-    stories = []
-    for number, text_line in enumerate(text.splitlines(), start=1):
-        place = f"{name}, line {number}"
-        match = re.fullmatch(r"(\d+) ([^\t]*\S) *(\t.*)?", text_line)
-        if not match:
-            raise ValueError(
-                f"{place}: expected a number and a sentence. "
-                f"Received: {text_line!r}"
-            )
-        index, sentence, fields = match.groups()
-        is_question = fields is not None or sentence.endswith("?")
-        answer = _answer(fields or "", place) if is_question else []
-        if index == "1":
-            stories.append([])
-        expected = len(stories[-1]) + 1 if stories else 1
-        if int(index) != expected:
-            raise ValueError(
-                f"{place}: expected line {expected} of a story, or line 1 of "
-                f"the next. Received number {index}"
-            )
-        words = re.findall(r"[^\s.?]+|[.?]", sentence.lower())
-        stories[-1].append(Line(words, answer, place))
-    if not stories:
-        raise ValueError(f"{name}: expected stories. Received an empty file")
-    for story in stories:
-        if not any(line.answer for line in story):
-            raise ValueError(
-                f"{story[-1].place}: expected a question in each story. "
-                "Received the end of one without"
-            )
-    return stories
-
-
-def _answer(fields, place):
-    answer = fields.partition("\t")[2].partition("\t")[0]
-    answer = answer.strip().lower().split(",")
-    if not all(answer):
-        raise ValueError(
-            f"{place}: expected a question's answer after a tab, its words "
-            f"separated by commas. Received: {fields!r}"
-        )
-    return answer
-
-
 def _steps(story, number):
-    """Yields for each step the word's number and the answer's, if asked."""
+    """Yields of each step the word, its target and whether it counts."""
     for line in story:
         for word in (*line.words, *line.answer):
             if word not in number:
@@ -262,9 +338,37 @@ def _steps(story, number):
                     f"model was trained with. Received: {word!r}"
                 )
         for word in line.words:
-            yield number[word], None
+            yield number[word], 0, 0
         for word in line.answer:
-            yield number[ANSWER], number[word]
+            yield number[ANSWER], number[word], 1
+
+
+def _lengths(weights):
+    """Returns the number of steps up to the last that counts, shape `(B,)`."""
+    return weights.shape[1] - (weights[:, ::-1] > 0).argmax(axis=1)
+
+
+def _room(lengths):
+    """Returns the powers of two that hold sequences."""
+    return 2 ** np.ceil(np.log2(lengths)).astype(int)
+
+
+def _alike(rooms, size):
+    """Returns the numbers of the stories of each batch."""
+    batches, waiting = [], collections.defaultdict(list)
+    for story, room in enumerate(rooms):
+        waiting[room].append(story)
+        if len(waiting[room]) == size:
+            batches.append(waiting.pop(room))
+    left = [story for room in sorted(waiting) for story in waiting[room]]
+    batches += [left[i : i + size] for i in range(0, len(left), size)]
+    # Keras on TensorFlow takes an axis for one of any length only where the
+    # first two batches differ in it.
+    longest = [rooms[stories].max() for stories in batches]
+    other = next((i for i, n in enumerate(longest) if n != longest[0]), 0)
+    if other:
+        batches.insert(1, batches.pop(other))
+    return batches
 
 
 def _answers(words, weights):
@@ -278,65 +382,24 @@ def _answers(words, weights):
     return answers
 
 
-def _read(data: Path, language: str, task: int, part: str) -> tuple[str, str]:
-    """Returns the name and the text of one file of the data set."""
-    pattern = f"{language}/qa{task}_*_{part}.txt"
-    if data.is_dir():
-        return _read_folder(data, pattern)
-    if data.exists():
-        return _read_archive(data, pattern)
-    raise FileNotFoundError(
-        f"{data}: expected the bAbI archive or its folder. There is neither"
-    )
-
-
-def _read_folder(folder, pattern):
-    paths = {str(path.resolve()): path for path in folder.rglob("qa*.txt")}
-    path = paths[_find(pattern, sorted(paths), folder)]
-    return str(path), _decode(path.read_bytes(), path)
-
-
-def _read_archive(path, pattern):
-    try:
-        with tarfile.open(path) as archive:
-            names = archive.getnames()
-            for name in names:
-                if Path(name).is_absolute() or ".." in Path(name).parts:
-                    raise ValueError(
-                        f"{path}: expected members inside the archive's "
-                        f"folder. Received: {name!r}"
-                    )
-            name = _find(pattern, names, path)
-            file = archive.extractfile(name)
-            if file is None:
-                raise ValueError(f"{path}: expected {name} to be a file in it")
-            content = file.read()
-    except FileNotFoundError:
-        raise
-    # A link in the archive to a member that is not there is a KeyError.
-    except (tarfile.TarError, zlib.error, EOFError, OSError, KeyError) as error:
-        raise ValueError(
-            f"{path}: expected a complete tar archive like the official one. "
-            f"Received one that cannot be read: {error}"
-        ) from error
-    place = f"{path}: {name}"
-    return place, _decode(content, place)
-
-
-def _find(pattern, names, place):
-    for name in names:
-        if fnmatch.fnmatchcase(f"/{name}", f"*/{pattern}"):
-            return name
-    raise FileNotFoundError(
-        f"{place}: expected a file {pattern} in it. There is none"
-    )
-
-
-def _decode(content: bytes, place) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{place}, line {line}: expected UTF-8 text. Received: {error}"
-        ) from error
+def _joint(of_task):
+    """Returns the figures of several tasks from those of each, by number."""
+    figures = of_task.values()
+    questions = sum(one["questions"] for one in figures)
+    wrong = sum(one["wrong questions"] for one in figures)
+    errors = {task: one[ERROR] for task, one in of_task.items()}
+    guesses = {
+        name: statistics.fmean(one[name] for one in figures)
+        for name in (CHANCE, COMMONEST)
+        # A mean over some of the tasks would be another's.
+        if all(name in one for one in figures)
+    }
+    return {
+        "questions": questions,
+        "wrong questions": wrong,
+        ERROR: 100 * wrong / questions,
+        **guesses,
+        **{f"error of task {task} in %": errors[task] for task in errors},
+        "mean error in %": statistics.fmean(errors.values()),
+        "failed tasks": sum(error > FAILED_ABOVE for error in errors.values()),
+    }

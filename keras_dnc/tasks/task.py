@@ -1,8 +1,10 @@
 """What every task is to the code that trains and evaluates on it."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from typing import ClassVar, NamedTuple
 
+import keras
 import numpy as np
 
 from keras_dnc.validation import (
@@ -17,7 +19,8 @@ class Batch(NamedTuple):
     """Sequences, what to answer, and where an answer counts.
 
     Attributes:
-        inputs: Array of shape `(B, T, X)`.
+        inputs: Array of shape `(B, T, X)`, or `(B, T)` of numbers of which
+            the task makes vectors in the model.
         targets: Array of shape `(B, T, Y)`, or `(B, T)` of class numbers.
         weights: Array of shape `(B, T)`: 1 where the output counts, else 0.
     """
@@ -148,9 +151,33 @@ class Task:
         """The name of each of the `Y` output features."""
         raise NotImplementedError
 
+    def model_inputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Returns the inputs of a new model, and the sequences a DNC reads.
+
+        Returns:
+            Tuple of a `keras.Input` for a batch's inputs, and of what is made
+            of it, of shape `(B, T, X)`; by default the inputs themselves.
+        """
+        inputs = keras.Input((None, len(self.input_labels)))
+        return inputs, inputs
+
     def training_data(self, rng: np.random.Generator) -> Batch:
         """Returns all sequences of one training pass."""
         raise NotImplementedError
+
+    def batches(self, data: Batch, size: int) -> Iterator[Batch]:
+        """Yields the batches of one training pass.
+
+        Args:
+            data: What `training_data` returned, in the order of this pass.
+            size: The number `B` of sequences in a batch.
+
+        Returns:
+            An iterator of as many batches as hold all sequences; one of them
+            may be smaller.
+        """
+        for start in range(0, len(data.inputs), size):
+            yield Batch(*(part[start : start + size] for part in data))
 
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns the sequences to evaluate on."""
@@ -171,6 +198,32 @@ class Task:
             batch: The sequences that were asked.
         """
         raise NotImplementedError
+
+    def evaluate(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        rng: np.random.Generator,
+    ) -> dict[str, float]:
+        """Returns the figures of a model on the test sequences, by name.
+
+        Args:
+            predict: Returns a model's outputs, of shape `(B, T, Y)`, to inputs.
+            rng: Where test sequences are drawn from.
+        """
+        batch = self.test_data(rng)
+        return self.score(predict(batch.inputs), batch)
+
+    def shown_inputs(self, batch: Batch, example: int) -> np.ndarray:
+        """Returns inputs of one sequence as a picture shows them.
+
+        Args:
+            batch: Sequences.
+            example: The sequence's number in the batch.
+
+        Returns:
+            Array of shape `(T, X)`.
+        """
+        return batch.inputs[example]
 
     def shown(
         self, outputs: np.ndarray, batch: Batch, example: int
