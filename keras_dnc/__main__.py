@@ -9,10 +9,11 @@ from keras_dnc.commands import (
     bench,
     evaluate,
     mnist,
+    trace,
     train,
 )
 
-COMMANDS = (train, evaluate, ablation, bench, mnist, bayesian_echo)
+COMMANDS = (train, evaluate, trace, ablation, bench, mnist, bayesian_echo)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -63,12 +63,12 @@ def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
     return task, Recipe(**saved), seed
 
 
-def load_task(folder: Path, name: str, **options) -> Task:
+def load_task(folder: Path, name: str | None = None, **options) -> Task:
     """Loads a task that `save_settings` saved.
 
     Args:
         folder: The folder.
-        name: The name that the task must have.
+        name: The name that the task must have; default any.
         **options: Options of the task to replace, for instance longer
             sequences than those of training.
 
@@ -83,11 +83,13 @@ def load_task(folder: Path, name: str, **options) -> Task:
     file = folder / TASK_FILE
     saved = _read(file, "name")
     saved_name = saved.pop("name")
-    if saved_name != name:
+    if saved_name != name if name else saved_name not in TASKS:
+        expected = name or f"one of {', '.join(TASKS)}"
         raise ValueError(
-            f"{file}: expected a model trained on {name}. Received one "
+            f"{file}: expected a model trained on {expected}. Received one "
             f"trained on {saved_name}"
         )
+    name = saved_name
     _check_names(file, saved, TASKS[name])
     # JSON has lists alone, and the vocabulary is a tuple.
     saved = {
@@ -110,7 +112,19 @@ def load_model(folder: Path) -> keras.Model:
         FileNotFoundError: If there is no file.
         ValueError: If it is damaged.
     """
-    file = folder / MODEL_FILE
+    return load_model_file(folder / MODEL_FILE)
+
+
+def load_model_file(file: Path) -> keras.Model:
+    """Loads a model from a file.
+
+    Args:
+        file: A file that Keras saved.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged.
+    """
     _check_file(file)
     try:
         return keras.saving.load_model(file)

@@ -1,5 +1,6 @@
 """What a memory does in the course of a training, for TensorBoard."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from keras_dnc.tracing import trace
 from keras_dnc.validation import positive_integer
 
 
+def require_tensorboard():
+    """Refuses to log where TensorBoard, which TensorFlow logs by, is missing.
+
+    Raises:
+        ModuleNotFoundError: If it is.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ModuleNotFoundError(
+            "logs for TensorBoard need it: pip install keras_dnc[tensorboard]"
+        )
+
+
 class TensorBoardTraces(keras.callbacks.Callback):
     """Traces some sequences after every k-th epoch, and logs what it sees.
 
@@ -18,7 +31,7 @@ class TensorBoardTraces(keras.callbacks.Callback):
     that no mask hides, and for the first sequences the picture
     `plots.memory_at_work`. Like the figures of `keras.callbacks.TensorBoard`
     those of the first epoch are of step 0. The training stays the same as
-    without. It needs matplotlib.
+    without. It needs matplotlib and TensorBoard.
 
     Args:
         log_dir: The folder of the event files; it is made if it is not there.
@@ -32,7 +45,7 @@ class TensorBoardTraces(keras.callbacks.Callback):
         ValueError: If an argument is out of its range, or, when the training
             begins (of a model that is not built, when it is traced), the model
             has no such DNC.
-        ModuleNotFoundError: If there is no matplotlib.
+        ModuleNotFoundError: If there is no matplotlib, or no TensorBoard.
 
     Example:
     >>> import tempfile
@@ -62,6 +75,7 @@ class TensorBoardTraces(keras.callbacks.Callback):
         # Not only after the first epochs.
         from keras_dnc import plots  # noqa: F401
 
+        require_tensorboard()
         super().__init__()
         if not isinstance(log_dir, (str, os.PathLike)):
             raise ValueError(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_dnc
 from keras_dnc import runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import Echo
@@ -73,6 +74,7 @@ def test_each_level_has_help(words, expected, capsys):
 def test_training_saves_model_task_and_picture(trained):
     assert {path.name for path in trained.iterdir()} == {
         "log.csv",
+        "memory.html",
         "memory.png",
         "model.keras",
         "task.json",
@@ -130,6 +132,58 @@ def test_evaluating_takes_other_lengths_than_training(trained, capsys):
     assert main(["evaluate", "echo", str(trained), *words]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert ["symbols", "18"] in [row.split() for row in rows]
+
+
+@pytest.mark.slow
+def test_a_trace_is_of_the_first_test_sequences(trained, tmp_path):
+    out = tmp_path / "trace"
+    words = ["trace", str(trained), "--seed=3", "--examples=3"]
+    assert main([*words, f"--out={out}"]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "memory.html",
+        "memory.png",
+        "trace.npz",
+    }
+    saved = keras_dnc.Trace.load(out / "trace.npz")
+    batch = Echo().sample(5, np.random.default_rng([3, 1]))
+    model = keras.saving.load_model(trained / "model.keras")
+    outputs = model.predict(batch.inputs[:3], verbose=0)
+    time = saved.inputs.shape[1]
+    assert time == batch.weights[:3].any(0).nonzero()[0][-1] + 1
+    np.testing.assert_array_equal(saved.inputs, batch.inputs[:3, :time])
+    np.testing.assert_allclose(saved.outputs, outputs[:, :time], atol=1e-5)
+    assert main([*words, f"--out={out}"]) == 1
+
+
+@pytest.mark.slow
+def test_a_model_without_its_folder_is_asked_what_is_said(
+    trained, tmp_path, capsys
+):
+    model = str(trained / "model.keras")
+    assert main(["trace", model, f"--out={tmp_path / 'none'}"]) == 1
+    assert "--task must name" in capsys.readouterr().err
+    words = ["trace", model, "--task=echo", f"--out={tmp_path / 'file'}"]
+    assert main(words) == 0
+    words = ["trace", str(trained), f"--out={tmp_path / 'folder'}"]
+    assert main(words) == 0
+    files = [tmp_path / name / "memory.html" for name in ("file", "folder")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["nowhere", "--task=echo"], "nowhere: expected a file"),
+        (["FOLDER"], "task.json: expected a file"),
+        (["nowhere"], "--task must name what to ask nowhere"),
+    ],
+)
+def test_what_cannot_be_traced_is_named(words, message, tmp_path, capsys):
+    words = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    out = tmp_path / "out"
+    assert main(["trace", *words, f"--out={out}"]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def test_each_panel_shows_its_part_of_the_chosen_example(traced):
         np.testing.assert_array_equal(shown[title], array, err_msg=title)
 
 
-def test_labels_name_features_locations_and_gates(traced):
+def test_labels_name_features_slots_and_gates(traced):
     figure = memory_at_work(traced, steps=4, input_labels=["a", "b", "c", "d"])
     labels = {
         axes.get_ylabel(): [tick.get_text() for tick in axes.get_yticklabels()]
@@ -75,7 +75,7 @@ def test_labels_name_features_locations_and_gates(traced):
     }
     assert labels["input"] == ["a", "b", "c", "d"]
     assert labels["output"] == ["0", "1"]
-    assert labels["read weighting 2"] == [f"location {n}" for n in range(6)]
+    assert labels["read weighting 2"] == [f"slot {n}" for n in range(6)]
     assert labels["gates"] == [
         "free 1",
         "free 2",
@@ -103,7 +103,7 @@ def test_more_rows_than_fit_are_named_at_their_ends():
         axes for axes in figure.axes if axes.get_ylabel() == "write weighting 1"
     )
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
-    assert labels == ["location 0", "location 29"]
+    assert labels == ["slot 0", "slot 29"]
     assert [*axes.get_yticks()] == [0, 29]
 
 
@@ -117,7 +117,7 @@ def names(axis):
     return [tick.get_text() for tick in axis.get_ticklabels()]
 
 
-# Two sequences of three steps; N = 4 locations of width W = 2, R = 2 read
+# Two sequences of three steps; N = 4 slots of width W = 2, R = 2 read
 # heads, V = 2 write heads. All numbers of a part are distinct.
 B, T, N, W, R, V = 2, 3, 4, 2, 2, 2
 
@@ -166,7 +166,7 @@ def test_weightings_are_those_of_kind_head_and_example(kind):
             assert shown(axes)[n, t] == expected
     assert axes.images[0].get_clim() == (0, 1)
     assert axes.get_title() == f"{kind} weighting of head 2"
-    assert axes.get_ylabel() == "location"
+    assert axes.get_ylabel() == "slot"
     assert axes.get_xlabel() == "time step"
     assert names(axes.yaxis) == ["0", "1", "2", "3"]
 

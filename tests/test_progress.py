@@ -391,7 +391,7 @@ def test_a_failure_after_training_loses_nothing(tmp_path, monkeypatch):
 
     words = ["train", "echo", *WORDS[:-1], f"--out={out}", "--overwrite"]
     with monkeypatch.context() as patched:
-        patched.setattr("keras_dnc.commands.pictures.draw", fail)
+        patched.setattr("keras_dnc.commands.pictures.write", fail)
         assert main(words) == 1
     assert (out / "old").read_text() == "old"
     words = ["train", "echo", "--resume", "--no-picture", f"--out={out}"]

@@ -155,6 +155,15 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """Returns a number of things of which there must be one."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1, received {text!r}"
+        )
+    return int(text)
+
+
 def assignment(text: str) -> tuple[str, str]:
     """Returns a name and a value of `name=value`."""
     name, sign, value = text.partition("=")

@@ -50,19 +50,6 @@ def refuse_picture_without_matplotlib(is_wanted: bool):
         )
 
 
-def refuse_without_tensorboard():
-    """Refuses a log that cannot be written, before there is work in it.
-
-    Raises:
-        ModuleNotFoundError: If TensorBoard is missing.
-    """
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(
-            "--tensorboard needs TensorBoard: pip install "
-            "keras_dnc[tensorboard]"
-        )
-
-
 @contextlib.contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
     """Yields a folder that gets its name when all of it is there.

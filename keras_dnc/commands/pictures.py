@@ -1,39 +1,71 @@
-"""What one sequence does with the memory, drawn."""
+"""What test sequences do with the memory: a picture, and a page to play."""
 
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_dnc import training
-from keras_dnc.tasks import Batch, Task
+from keras_dnc.tasks import Task
 from keras_dnc.tasks.task import last_step
-from keras_dnc.tracing import trace
+from keras_dnc.tracing import Trace, trace
 
 PICTURE_FILE = "memory.png"
+PAGE_FILE = "memory.html"
+TRACE_FILE = "trace.npz"
+# Sequences on a page.
+EXAMPLES = 4
 
 
-def draw(folder: Path, model: keras.Model, task: Task, seed: int):
-    """Draws the first test sequence's way through the memory.
+def write(
+    folder: Path,
+    model: keras.Model,
+    task: Task,
+    seed: int,
+    examples: int = EXAMPLES,
+) -> Trace:
+    """Draws the first test sequence's way through the memory, and shows more.
 
     Args:
-        folder: An existing folder; it gets `memory.png`.
+        folder: An existing folder; it gets `memory.png` and `memory.html`.
         model: A model with a DNC.
         task: What to ask.
         seed: Seed of the test sequences.
+        examples: How many of them the page shows.
+
+    Returns:
+        The `Trace` of what the page shows.
     """
     from keras_dnc.plots import memory_at_work
 
-    batch = training.test_batch(task, seed)
-    steps = last_step(batch, 0) + 1
-    first = Batch(*(part[:1, :steps] for part in batch))
-    outputs = model.predict(first.inputs, verbose=0)
-    targets, answers = task.shown(outputs, first, example=0)
-    inputs = task.shown_inputs(first, example=0)
-    figure = memory_at_work(
-        trace(model, first.inputs)._replace(inputs=inputs[None]),
-        targets,
-        answers,
-        input_labels=task.input_labels,
-        output_labels=task.output_labels,
+    batch = _first(training.test_batch(task, seed), examples)
+    outputs = model.predict(batch.inputs, verbose=0)
+    numbers = range(len(batch.inputs))
+    targets, answers = map(
+        np.stack,
+        zip(*(task.shown(outputs, batch, i) for i in numbers), strict=True),
     )
-    figure.savefig(folder / PICTURE_FILE, dpi=150)
+    labels = {
+        "input_labels": task.input_labels,
+        "output_labels": task.output_labels,
+    }
+    found = trace(model, batch.inputs)
+    shown = found._replace(
+        inputs=np.stack([task.shown_inputs(batch, i) for i in numbers])
+    )
+    steps = last_step(batch, 0) + 1
+    picture = memory_at_work(
+        shown, targets[0], answers[0], steps=steps, **labels
+    )
+    picture.savefig(folder / PICTURE_FILE, dpi=150)
+    shown.to_html(
+        folder / PAGE_FILE, targets, answers, title=task.name, **labels
+    )
+    return found
+
+
+def _first(batch, count):
+    """Returns the first sequences of a batch, as long as they count."""
+    count = min(count, len(batch.inputs))
+    steps = 1 + max(last_step(batch, example) for example in range(count))
+    return type(batch)(*(part[:count, :steps] for part in batch))

@@ -12,6 +12,7 @@ from keras_dnc import runs, settings, training
 from keras_dnc.commands import arguments, output, pictures
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import TASKS, Recipe
+from keras_dnc.tensorboard import TensorBoardTraces, require_tensorboard
 
 
 def add(commands):
@@ -115,15 +116,17 @@ def _trained(options):
     _refuse_existing(out, options)
     output.refuse_picture_without_matplotlib(options.picture)
     if options.tensorboard:
-        output.refuse_without_tensorboard()
+        require_tensorboard()
     task, recipe, seed = (_resumed if options.resume else _begun)(
         unfinished, options
     )
     callbacks = []
     if options.tensorboard:
-        callbacks.append(
-            keras.callbacks.TensorBoard(unfinished / "tensorboard")
-        )
+        log_dir = unfinished / "tensorboard"
+        callbacks.append(keras.callbacks.TensorBoard(log_dir))
+        if options.picture and not recipe.lstm:
+            inputs = training.test_batch(task, seed).inputs[:1]
+            callbacks.append(TensorBoardTraces(log_dir / "memory", inputs))
     model = training.train(
         task,
         recipe,
@@ -138,7 +141,7 @@ def _trained(options):
     model.save(unfinished / runs.MODEL_FILE)
     # An LSTM has no memory to draw.
     if options.picture and not recipe.lstm:
-        pictures.draw(unfinished, model, task, seed)
+        pictures.write(unfinished, model, task, seed)
     output.rename(unfinished, out)
     Progress(out).delete()
     return figures

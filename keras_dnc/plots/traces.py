@@ -74,13 +74,13 @@ def memory_at_work(
     if targets is not None:
         panels.append(("target", targets, output_labels))
     panels.append(("output", answers, output_labels))
-    locations = [f"location {n}" for n in range(state.memory.shape[2])]
+    slots = [f"slot {n}" for n in range(state.memory.shape[2])]
     for title, of_heads in (
         ("write weighting", state.write_weightings[example]),
         ("read weighting", state.read_weightings[example]),
     ):
         for head in range(of_heads.shape[1]):
-            panels.append((f"{title} {head + 1}", of_heads[:, head], locations))
+            panels.append((f"{title} {head + 1}", of_heads[:, head], slots))
     by_name = gate_rows(trace, example)
     panels.append(("gates", np.stack([*by_name.values()], -1), [*by_name]))
     return _over_time(
@@ -134,7 +134,7 @@ def weightings(
     steps: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws where a head writes or reads: a row for each location.
+    """Draws where a head writes or reads: a row for each slot.
 
     Args:
         trace: A `Trace`.
@@ -168,7 +168,7 @@ def weightings(
     example, head = _places(array, example, head)
     array = array[example, first_steps(steps, array.shape[1]), head]
     title = f"{kind} weighting of head {1 + head}"
-    return _locations(array, title, ax)
+    return _slots(array, title, ax)
 
 
 def usage(
@@ -177,7 +177,7 @@ def usage(
     steps: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws how much each location is in use: a row for each.
+    """Draws how much each slot is in use: a row for each.
 
     Args:
         trace: A `Trace`.
@@ -194,15 +194,15 @@ def usage(
     array = trace.state.usage
     example = place("example", example, len(array))
     array = array[example, first_steps(steps, array.shape[1])]
-    return _locations(array, "usage", ax)
+    return _slots(array, "usage", ax)
 
 
-def _locations(array, title, ax):
+def _slots(array, title, ax):
     """Draws an array of shape `(T, N)`, time to the right."""
     axes = axes_of(ax, width_of(len(array)), height_of(array.shape[1]))
     image = heat_map(axes, array.T)
     axes.set_title(title)
-    axes.set_ylabel("location")
+    axes.set_ylabel("slot")
     name_rows(axes.yaxis, [str(n) for n in range(array.shape[1])])
     time_axis(axes, len(array))
     axes.figure.colorbar(image, ax=axes)
@@ -344,8 +344,8 @@ def link(
 ) -> Axes:
     """Draws the temporal link matrix of a write head after one step.
 
-    `L[i, j]`, row `i` and column `j`, is how far location `i` was written
-    right after `j`. With the locations in the order of writing, each of which
+    `L[i, j]`, row `i` and column `j`, is how far slot `i` was written
+    right after `j`. With the slots in the order of writing, each of which
     was written once, the links are next to the diagonal, below it.
 
     Args:
@@ -353,7 +353,7 @@ def link(
         step: The step, from 0; -1 is the last.
         head: The write head's number, from 0.
         example: The sequence's number in the batch.
-        order: "written" puts the locations in the order of the steps, up to
+        order: "written" puts the slots in the order of the steps, up to
             this one, at which the head wrote to them most strongly, those
             that it never wrote to at the end; "number" in that of their
             numbers.
@@ -393,8 +393,8 @@ def link(
     image = heat_map(axes, matrix[np.ix_(slots, slots)])
     axes.set_title(f"temporal links of write head {1 + head} after step {step}")
     also = ", in the order of writing" if order == "written" else ""
-    axes.set_ylabel(f"location i{also}")
-    axes.set_xlabel(f"location j, written before i{also and ', in that order'}")
+    axes.set_ylabel(f"slot i{also}")
+    axes.set_xlabel(f"slot j, written before i{also and ', in that order'}")
     name_rows(axes.yaxis, rows)
     name_rows(axes.xaxis, names)
     axes.figure.colorbar(image, ax=axes, label="L[i, j]")
@@ -425,7 +425,7 @@ def memory(
     example: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws the words in the memory after one step: a row for each location.
+    """Draws the words in the memory after one step: a row for each slot.
 
     The scale of color has 0 in its middle; darker is negative.
 
@@ -453,7 +453,7 @@ def memory(
         axes, array, cmap=SIGNED_COLORS, vmin=-largest, vmax=largest
     )
     axes.set_title(f"memory after step {step}")
-    axes.set_ylabel("location")
+    axes.set_ylabel("slot")
     axes.set_xlabel("element of the word")
     name_rows(axes.yaxis, [str(n) for n in range(len(array))])
     name_rows(axes.xaxis, [str(n) for n in range(array.shape[1])])

@@ -1,0 +1,69 @@
+"""`trace`: what a saved network does with its memory, to look at."""
+
+from pathlib import Path
+
+from keras_dnc import runs
+from keras_dnc.commands import arguments, output, pictures
+from keras_dnc.tasks import TASKS
+
+
+def add(commands):
+    """Adds the command."""
+    parser = arguments.add_command(
+        commands,
+        "trace",
+        "show what a saved DNC does with its memory, step by step",
+        run,
+    )
+    parser.add_argument(
+        "model", help="what `train` saved, or a model.keras of your own"
+    )
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        metavar="TASK",
+        help="what to ask a model of your own; a folder knows its task",
+    )
+    parser.add_argument(
+        "--examples",
+        type=arguments.positive,
+        default=pictures.EXAMPLES,
+        metavar="COUNT",
+        help=f"sequences to show [{pictures.EXAMPLES}]",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the sequences [0]"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", default="trace", help="[trace]"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace that folder"
+    )
+
+
+def run(options):
+    """Writes the picture, the page and the arrays of a trace."""
+    out = Path(options.out)
+    output.refuse_existing(out, options.overwrite)
+    output.refuse_picture_without_matplotlib(is_wanted=True)
+    model, task = _loaded(Path(options.model), options.task)
+    with output.unfinished(out) as folder:
+        shown = pictures.write(
+            folder, model, task, options.seed, options.examples
+        )
+        shown.save(folder / pictures.TRACE_FILE)
+    output.print_saved(out)
+
+
+def _loaded(path, task_name):
+    """Returns a model and its task, of a folder or of a file."""
+    if path.is_dir():
+        task = runs.load_task(path, task_name)
+        return runs.load_model(path), task
+    if task_name is None:
+        raise ValueError(
+            f"--task must name what to ask {path}, a model that no folder "
+            "tells the task of. Received none"
+        )
+    return runs.load_model_file(path), TASKS[task_name]()
