@@ -580,6 +580,9 @@ def test_tasks_are_listed_by_their_names():
         "priority-sort": "priority-sort",
         "adding": "adding",
         "argmax": "argmax",
+        "graph-traversal": "graph-traversal",
+        "graph-shortest-path": "graph-shortest-path",
+        "family-inference": "family-inference",
         "digits": "digits",
         "babi": "babi",
     }

@@ -8,10 +8,13 @@ from keras_dnc.tasks.bits import BitsTask
 from keras_dnc.tasks.copy import Copy
 from keras_dnc.tasks.digits import Digits
 from keras_dnc.tasks.echo import Echo
+from keras_dnc.tasks.family import FamilyInference
 from keras_dnc.tasks.key_value import KeyValueRecall, TwoWayKeyValueRecall
 from keras_dnc.tasks.priority_sort import PrioritySort
 from keras_dnc.tasks.repeat_copy import RepeatCopy
+from keras_dnc.tasks.shortest_path import GraphShortestPath
 from keras_dnc.tasks.task import Batch, GeneratedTask, Recipe, Task
+from keras_dnc.tasks.traversal import GraphTraversal
 
 TASKS = {
     task.name: task
@@ -25,6 +28,9 @@ TASKS = {
         PrioritySort,
         Adding,
         Argmax,
+        GraphTraversal,
+        GraphShortestPath,
+        FamilyInference,
         Digits,
         Babi,
     )
@@ -41,7 +47,10 @@ __all__ = [
     "Copy",
     "Digits",
     "Echo",
+    "FamilyInference",
     "GeneratedTask",
+    "GraphShortestPath",
+    "GraphTraversal",
     "KeyValueRecall",
     "PrioritySort",
     "Recipe",

@@ -298,14 +298,14 @@ def names(labels: list[str], values: np.ndarray) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GeneratedTask(Task):
+class GeneratedTask(Settings, Task):
     """A task whose sequences are drawn at random.
 
     A subclass sets the defaults of the options and implements `sample`.
 
     Raises:
-        ValueError: If an option is not a positive integer, or if `min_length`
-            is above `max_length`.
+        ValueError: If an option is out of its range, or if `min_length` is
+            above `max_length`.
     """
 
     min_length: int = option(1, "fewest items of a sequence")
@@ -314,8 +314,7 @@ class GeneratedTask(Task):
     test_sequences: int = option(1_000, "sequences to evaluate on")
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            positive_integer(field.name, getattr(self, field.name))
+        super().__post_init__()
         if self.min_length > self.max_length:
             raise ValueError(
                 "`min_length` must be at most max_length="

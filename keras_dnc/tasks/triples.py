@@ -1,0 +1,354 @@
+"""What the tasks have in common that are told and answered in triples."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dnc.tasks.graphs import NONE, Graph, load_graph
+from keras_dnc.tasks.task import Batch, GeneratedTask, option, softmax
+
+PARTS = ["source", "destination", "edge"]
+BASE = 10
+# A label is a number of three digits.
+PLACES = [100, 10, 1]
+LABELS = 1000
+WIDTH = len(PARTS) * len(PLACES) * BASE
+# Sequences that are drawn at a time, so that memory stays small.
+BLOCK = 1000
+# How often graphs are drawn until one has a question.
+ATTEMPTS = 100
+
+
+class Questions(NamedTuple):
+    """Graphs, and a question about each.
+
+    Each part is an array of shape `(B, ·, 3)` of numbers of nodes, nodes and
+    edge labels, with `NONE` where nothing stands. A step is where something
+    does.
+
+    Attributes:
+        facts: The edges of each graph.
+        query: The question.
+        answer: The triples to answer.
+    """
+
+    facts: np.ndarray
+    query: np.ndarray
+    answer: np.ndarray
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
+class DigitCrossentropy(keras.losses.Loss):
+    """Cross-entropy of digits, each from ten logits, their mean at a step.
+
+    Args:
+        reduction: How the steps' losses become one.
+        name: Name of the loss.
+        dtype: The dtype that it computes in.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "digit_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        """Returns the loss of each step.
+
+        Args:
+            y_true: One-hot digits side by side, shape `(B, T, Y)`.
+            y_pred: Logits of the same shape.
+
+        Returns:
+            Tensor of shape `(B, T)`.
+        """
+        loss = ops.categorical_crossentropy(
+            _digits(y_true), _digits(y_pred), from_logits=True
+        )
+        return ops.mean(loss, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_dnc")
+class RightTriples(keras.metrics.MeanMetricWrapper):
+    """Share of the steps of which all digits are right.
+
+    Args:
+        name: Name of the metric.
+        dtype: The dtype that it computes in.
+    """
+
+    def __init__(self, name: str = "right_triples", dtype=None):
+        super().__init__(_all_right, name=name, dtype=dtype)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+
+def _digits(values):
+    """Returns `(B, T, Y)` as `(B, T, Y / 10, 10)`."""
+    return ops.stack(ops.split(values, values.shape[-1] // BASE, -1), axis=-2)
+
+
+def _all_right(y_true, y_pred):
+    right = ops.equal(
+        ops.argmax(_digits(y_true), axis=-1),
+        ops.argmax(_digits(y_pred), axis=-1),
+    )
+    return ops.cast(ops.all(right, axis=-1), "float32")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TriplesTask(GeneratedTask):
+    """A question about a graph whose edges are told one by one.
+
+    An edge is a triple of labels: its source's, its destination's and its own.
+    A label is a number of three digits, each a one-hot vector of ten; so a
+    triple is 90 channels, and two more are the cues of question and answer.
+    What a question leaves open is zeros. The phases of a sequence are
+
+    1. the edges of the graph in random order, one a step;
+    2. the question, with the cue `query`;
+    3. `planning` silent steps;
+    4. the answer, one triple a step: only the cue `answer` is heard, and all
+       nine digits of the triple are the target.
+
+    The labels of the nodes are drawn anew for each sequence, no two the same.
+    So are those of the edges, unless a task gives them a meaning.
+
+    Source: Graves et al. (2016), Methods, *Graph task descriptions*.
+
+    Raises:
+        ValueError: If an option is out of its range, or the graph is none that
+            the task can ask about.
+        FileNotFoundError: If `graph` names no file.
+    """
+
+    min_length: int = option(1, "fewest edges of a path")
+    max_length: int = option(3, "most edges of a path")
+    planning: int = option(0, "silent steps before the answer", zero=True)
+    graph: str = option(
+        "", "underground, family or a CSV file of triples [random graphs]"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.graph:
+            loaded = self.loaded
+            for names, part in (
+                (loaded.nodes, "nodes"),
+                (loaded.edges, "edges"),
+            ):
+                if len(names) > LABELS:
+                    raise ValueError(
+                        f"{self.graph}: expected at most {LABELS} names of "
+                        f"{part}, one for each label. Received: {len(names)}"
+                    )
+
+    @functools.cached_property
+    def loaded(self) -> Graph:
+        """The graph that `graph` names."""
+        return load_graph(self.graph)
+
+    @property
+    def input_labels(self) -> list[str]:
+        """The digits of a triple and the cues of question and answer."""
+        return [*self.output_labels, "query", "answer"]
+
+    @property
+    def output_labels(self) -> list[str]:
+        """The digits of a triple."""
+        return [
+            f"{part} {place}·{digit}"
+            for part in PARTS
+            for place in PLACES
+            for digit in range(BASE)
+        ]
+
+    def questions(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Questions, np.ndarray]:
+        """Draws graphs and a question about each.
+
+        Args:
+            count: How many.
+            rng: Where they are drawn from.
+
+        Returns:
+            Tuple of `Questions` and an array of shape `(B,)`: False for a
+            graph that has none.
+        """
+        raise NotImplementedError
+
+    def edge_labels(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws the labels of edges of each sequence.
+
+        Args:
+            count: The number of sequences.
+            rng: Where the labels are drawn from.
+
+        Returns:
+            Array of shape `(B, L)` of numbers below 1000.
+        """
+        return _distinct(count, rng)
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences.
+
+        Args:
+            count: How many.
+            rng: Where graphs, questions, labels and the order of edges come
+                from.
+
+        Returns:
+            A `Batch` of as many steps as the longest sequence can have, of
+            bytes but for the weights.
+
+        Raises:
+            ValueError: If no graph that is drawn has a question of the wanted
+                length.
+        """
+        sizes = np.diff([*range(0, count, BLOCK), count])
+        blocks = [self._block(size, rng) for size in sizes]
+        return Batch(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    def _block(self, count, rng):
+        asked = self._asked(count, rng)
+        nodes, edges = _distinct(count, rng), self.edge_labels(count, rng)
+        labels = np.stack([nodes, nodes, edges], axis=-1)
+        facts, query, answer = (
+            np.where(
+                part == NONE, NONE, np.take_along_axis(labels, part, axis=1)
+            )
+            for part in asked
+        )
+        order = rng.random(facts.shape[:2]).argsort(-1)
+        facts = np.take_along_axis(facts, order[..., None], axis=1)
+        return encode(Questions(facts, query, answer), self.planning)
+
+    def _asked(self, count, rng):
+        """Draws graphs until there are as many questions as wanted."""
+        drawn, missing = [], count
+        # The graph of a file is the same in each attempt.
+        attempts = 1 if self.graph else ATTEMPTS
+        for _ in range(attempts):
+            questions, exist = self.questions(missing, rng)
+            drawn.append([part[exist] for part in questions])
+            missing -= int(exist.sum())
+            if not missing:
+                return Questions(*map(np.concatenate, zip(*drawn, strict=True)))
+        raise ValueError(
+            "`min_length` and `max_length` must be lengths that questions "
+            f"about these graphs can have. In {attempts} draws there were not "
+            f"enough. Received: min_length={self.min_length}, "
+            f"max_length={self.max_length}"
+        )
+
+    def compile_arguments(self) -> dict:
+        """Cross-entropy of the digits, and the share of right triples."""
+        return {
+            "loss": DigitCrossentropy(),
+            "weighted_metrics": [RightTriples()],
+        }
+
+    def shown(
+        self, outputs: np.ndarray, batch: Batch, example: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Shows logits as probabilities."""
+        digits = softmax(outputs.reshape(*outputs.shape[:-1], -1, BASE))
+        return super().shown(digits.reshape(outputs.shape), batch, example)
+
+    def input_text(self, inputs: np.ndarray) -> str:
+        """Returns the labels of a triple, or `_` for one left open."""
+        digits = inputs[:WIDTH].reshape(len(PARTS), -1)
+        heard = [
+            read if any(label) else "_"
+            for read, label in zip(_read(inputs[:WIDTH]), digits, strict=True)
+        ]
+        cues = [
+            cue
+            for cue, value in zip(
+                self.input_labels[WIDTH:], inputs[WIDTH:], strict=True
+            )
+            if value
+        ]
+        return " ".join([*(heard if digits.any() else []), *cues])
+
+    def answer_text(self, outputs: np.ndarray) -> str:
+        """Returns the labels of a triple."""
+        return " ".join(_read(outputs))
+
+    def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
+        """Counts questions of which not every triple is right."""
+        answers, targets = (
+            values.reshape(*values.shape[:2], -1, BASE).argmax(-1)
+            for values in (outputs, batch.targets)
+        )
+        counts = batch.weights > 0
+        wrong_triples = (answers != targets).any(-1) & counts
+        wrong = wrong_triples.any(-1)
+        return {
+            "questions": len(outputs),
+            "wrong questions": int(wrong.sum()),
+            "right questions in %": float(100 * (~wrong).mean()),
+            "wrong triples in %": float(
+                100 * wrong_triples.sum() / counts.sum()
+            ),
+        }
+
+
+def encode(questions: Questions, planning: int) -> Batch:
+    """Turns triples of labels into sequences.
+
+    Args:
+        questions: Labels from 0 to 999, or `NONE`.
+        planning: The number of silent steps before the answer.
+
+    Returns:
+        A `Batch` of as many steps as there are places for triples and silent
+        steps.
+    """
+    facts, query, answer = questions
+    count = len(facts)
+    silence = np.full((count, planning, 3), NONE)
+    phases = [facts, query, silence, answer]
+    triples = np.concatenate(phases, axis=1)
+    phase = np.repeat(range(4), [part.shape[1] for part in phases])
+    exists = (triples != NONE).any(-1) | (phase == 2)
+    # What there is moves to the front, in its order.
+    order = np.argsort(~exists, axis=-1, kind="stable")
+    exists = np.take_along_axis(exists, order, axis=1)
+    vectors = np.take_along_axis(_one_hot(triples), order[..., None], axis=1)
+    phase = np.where(exists, phase[order], NONE)
+    is_query, is_answer = (phase == 1)[..., None], (phase == 3)[..., None]
+    return Batch(
+        np.concatenate([vectors * ~is_answer, is_query, is_answer], axis=-1),
+        vectors * is_answer,
+        is_answer[..., 0].astype("float32"),
+    )
+
+
+def _one_hot(triples):
+    """Returns `(B, T, 3)` as `(B, T, 90)` of bytes."""
+    labels = triples[..., None]
+    digits = np.where(labels == NONE, NONE, labels // PLACES % BASE)
+    one_hot = digits[..., None] == np.arange(BASE)
+    return one_hot.reshape(*triples.shape[:-1], WIDTH).astype("uint8")
+
+
+def _read(values):
+    """Returns the three labels of a triple."""
+    digits = values.reshape(len(PARTS), len(PLACES), BASE).argmax(-1)
+    return ["".join(map(str, label)) for label in digits]
+
+
+def _distinct(count, rng):
+    """Returns all labels in random order, `(count, 1000)`."""
+    return rng.random((count, LABELS), "float32").argsort(-1)

@@ -1,0 +1,896 @@
+"""Graphs and the questions about them, against solvers by brute force."""
+
+import collections
+import dataclasses
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dnc import training
+from keras_dnc.__main__ import main
+from keras_dnc.tasks import (
+    FamilyInference,
+    GraphShortestPath,
+    GraphTraversal,
+    family,
+    triples,
+)
+from keras_dnc.tasks.graphs import load_graph, random_graphs
+from keras_dnc.tasks.triples import DigitCrossentropy, RightTriples
+
+TASKS = [GraphTraversal, GraphShortestPath, FamilyInference]
+OF_FILES = [
+    GraphTraversal(graph="underground", max_length=7),
+    GraphShortestPath(graph="underground", max_length=5),
+    FamilyInference(graph="family", min_length=1, max_length=4),
+]
+NAMED = {"ids": lambda task: f"{task.name} {task.graph}".rstrip()}
+
+
+def read(vector):
+    """Reads three labels of three one-hot digits; None for one left open."""
+    labels = []
+    for part in range(3):
+        digits = []
+        for place in range(3):
+            start = 30 * part + 10 * place
+            ones = [digit for digit in range(10) if vector[start + digit]]
+            digits.append(ones)
+        if not any(digits):
+            labels.append(None)
+            continue
+        assert all(len(ones) == 1 for ones in digits)
+        labels.append(int("".join(str(ones[0]) for ones in digits)))
+    return tuple(labels)
+
+
+def heard(batch, example, planning):
+    """Reads one sequence: its facts, its question and its answer."""
+    inputs, targets, weights = (part[example] for part in batch)
+    assert inputs.shape[1] == 92 and targets.shape[1] == 90
+    step = 0
+    facts, query, answer = [], [], []
+    while not inputs[step, 90:].any():
+        facts.append(read(inputs[step]))
+        assert None not in facts[-1]
+        step += 1
+    while inputs[step, 90] == 1:
+        assert inputs[step, 91] == 0
+        query.append(read(inputs[step]))
+        step += 1
+    asked = step + planning
+    assert not inputs[step:asked].any()
+    end = asked
+    while end < len(inputs) and inputs[end].any():
+        assert inputs[end, 91] == inputs[end].sum() == 1
+        answer.append(read(targets[end]))
+        assert None not in answer[-1]
+        end += 1
+    # Nothing counts but the answer, and nothing comes after it.
+    assert not inputs[end:].any()
+    expected = np.zeros(len(inputs))
+    expected[asked:end] = 1
+    np.testing.assert_array_equal(weights, expected)
+    assert not targets[expected == 0].any()
+    assert len(set(facts)) == len(facts)
+    return facts, query, answer
+
+
+def sequences(task, count=200, seed=0):
+    """Reads sequences of a task, one after the other."""
+    batch = task.sample(count, np.random.default_rng(seed))
+    assert len(batch.inputs) == count
+    for example in range(count):
+        yield heard(batch, example, task.planning)
+
+
+# Traversal
+
+
+@pytest.mark.parametrize(
+    "task", [GraphTraversal(max_length=4, planning=2), OF_FILES[0]], **NAMED
+)
+def test_a_traversal_asks_for_the_nodes_that_the_edges_lead_to(task):
+    lengths = collections.Counter()
+    for facts, query, answer in sequences(task):
+        leads_to = {
+            (source, edge): destination for source, destination, edge in facts
+        }
+        assert len(leads_to) == len(facts)
+        node, walked = query[0][0], []
+        for number, (source, destination, edge) in enumerate(query):
+            assert destination is None
+            assert (source is None) == (number > 0)
+            walked.append((node, leads_to[node, edge], edge))
+            node = leads_to[node, edge]
+        assert answer == walked
+        lengths[len(walked)] += 1
+    assert set(lengths) == set(range(1, task.max_length + 1))
+
+
+def test_a_walk_begins_and_goes_on_uniformly():
+    task = GraphTraversal(
+        min_nodes=3, max_nodes=3, min_edges=2, max_edges=2, min_length=2,
+        max_length=2,
+    )  # fmt: skip
+    count = 20_000
+    (_, _, answers), exist = task.questions(count, np.random.default_rng(0))
+    assert exist.all()
+    walks = collections.Counter(
+        tuple(walk) for walk in answers[..., :2].reshape(count, 4).tolist()
+    )
+    # Three beginnings, and twice two edges.
+    assert len(walks) == 12
+    bound = 5 * math.sqrt(1 / 12 * 11 / 12 / count)
+    for times in walks.values():
+        assert abs(times / count - 1 / 12) < bound
+
+
+def test_a_walk_avoids_nodes_that_lead_nowhere(tmp_path):
+    path = tmp_path / "graph.csv"
+    path.write_text("source,destination,edge\na,b,1\nb,c,1\na,d,2\n")
+    task = GraphTraversal(graph=str(path), min_length=2, max_length=2)
+    for facts, _, answer in sequences(task, 20):
+        assert len(facts) == 3 and len(answer) == 2
+    with pytest.raises(ValueError, match="length of a walk.*max_length=3"):
+        GraphTraversal(graph=str(path), max_length=3)
+
+
+def test_two_edges_of_one_name_from_one_node_are_refused(tmp_path):
+    path = tmp_path / "graph.csv"
+    path.write_text("source,destination,edge\na,b,1\nb,a,1\na,c,1\n")
+    with pytest.raises(
+        ValueError, match=r"line 4: .* a second '1' from 'a', as in .*line 2"
+    ):
+        GraphTraversal(graph=str(path))
+
+
+# Shortest paths
+
+
+def shortest_paths(facts, first, last):
+    """Returns all shortest paths, each a list of triples, level by level."""
+    paths, seen = [([], first)], {first}
+    while paths:
+        found = [path for path, node in paths if node == last]
+        if found:
+            return found
+        paths = [
+            ([*path, fact], fact[1])
+            for path, node in paths
+            for fact in facts
+            if fact[0] == node and fact[1] not in seen
+        ]
+        seen |= {node for _, node in paths}
+    return []
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        GraphShortestPath(max_length=4),
+        GraphShortestPath(min_length=3, max_length=3, planning=0),
+        OF_FILES[1],
+    ],
+    **NAMED,
+)
+def test_a_shortest_path_is_the_only_one(task):
+    lengths = collections.Counter()
+    for facts, query, answer in sequences(task, 60 if task.graph else 200):
+        ((first, last, edge),) = query
+        assert edge is None and first != last
+        assert shortest_paths(facts, first, last) == [answer]
+        lengths[len(answer)] += 1
+    assert set(lengths) == set(range(task.min_length, task.max_length + 1))
+
+
+def test_paths_of_a_length_are_drawn_uniformly(tmp_path):
+    path = tmp_path / "graph.csv"
+    # Two ways from a to d, two edges from d to e, one way each else.
+    path.write_text(
+        "source,destination,edge\n"
+        "a,b,1\na,c,2\nb,d,1\nc,d,1\nd,e,1\nd,e,2\ne,f,1\nf,g,1\n"
+    )
+    task = GraphShortestPath(graph=str(path), min_length=1, max_length=4)
+    count = 8_000
+    (_, query, _), exist = task.questions(count, np.random.default_rng(0))
+    assert exist.all()
+    drawn = collections.Counter(
+        (task.loaded.nodes[first], task.loaded.nodes[last])
+        for first, last, _ in query[:, 0]
+    )
+    ones = ["ab", "ac", "bd", "cd", "ef", "fg"]
+    expected = {tuple(pair): 1 / 2 / 6 for pair in ones}
+    # Of length two: to e there are two edges, so that only e to g is left.
+    expected["e", "g"] = 1 / 2
+    assert set(drawn) == set(expected)
+    for pair, share in expected.items():
+        bound = 5 * math.sqrt(share * (1 - share) / count)
+        assert abs(drawn[pair] / count - share) < bound
+
+
+def test_lengths_that_no_path_has_are_named():
+    task = GraphShortestPath(
+        graph="underground", min_length=30, max_length=31, test_sequences=2
+    )
+    with pytest.raises(ValueError, match="min_length=30, max_length=31"):
+        task.test_data(np.random.default_rng(0))
+
+
+# Random graphs
+
+
+class Recorder:
+    """Draws numbers and remembers them."""
+
+    def __init__(self, seed):
+        self.rng, self.drawn = np.random.default_rng(seed), []
+
+    def random(self, shape):
+        """Draws numbers from [0, 1)."""
+        self.drawn.append(self.rng.random(shape))
+        return self.drawn[-1]
+
+
+def test_edges_lead_to_the_nearest_points():
+    rng = np.random.default_rng(0)
+    nodes = rng.integers(4, 8, 50)
+    edges = rng.integers(1, 4, (50, 7))
+    recorder = Recorder(1)
+    graphs = random_graphs(nodes, edges, 3, 5, recorder)
+    assert graphs.shape == (50, 21, 3)
+    points = recorder.drawn[0]
+    for graph, count, wanted, where in zip(
+        graphs, nodes, edges, points, strict=True
+    ):
+        lead_to = collections.defaultdict(dict)
+        for source, destination, name in graph.tolist():
+            if source == -1:
+                assert destination == name == -1
+                continue
+            assert name not in lead_to[source] and 0 <= name < 5
+            lead_to[source][name] = destination
+        assert set(lead_to) == set(range(count))
+        for source, destinations in lead_to.items():
+            others = [node for node in range(count) if node != source]
+            others.sort(key=lambda node: math.dist(where[node], where[source]))
+            nearest = others[: wanted[source]]
+            assert sorted(destinations.values()) == sorted(nearest)
+
+
+def test_sizes_of_random_graphs_are_within_their_bounds():
+    task = GraphTraversal(
+        min_nodes=4, max_nodes=6, min_edges=1, max_edges=3, edge_names=4
+    )
+    sizes, degrees, repeated = set(), set(), 0
+    for facts, *_ in sequences(task, 300):
+        sources = collections.Counter(source for source, *_ in facts)
+        sizes.add(len(sources))
+        degrees |= set(sources.values())
+        names = [name for *_, name in facts]
+        assert len(set(names)) <= 4
+        repeated += len(set(names)) < len(names)
+    assert sizes == {4, 5, 6}
+    assert degrees == {1, 2, 3}
+    assert repeated > 290
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_labels_are_drawn_anew(task):
+    nodes, names = collections.Counter(), collections.Counter()
+    for facts, *_ in sequences(task(), 300):
+        nodes.update({node for fact in facts for node in fact[:2]})
+        names.update({fact[2] for fact in facts})
+    assert len(nodes) > 700 and max(nodes) > 980 and min(nodes) < 20
+    if task is FamilyInference:
+        assert set(names) == set(range(6))
+    else:
+        assert len(names) > 700
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_nodes": 9}, "at most max_nodes=8.*min_nodes=9"),
+        ({"min_edges": 4}, "at most max_edges=3.*min_edges=4"),
+        ({"min_nodes": 3}, "below min_nodes=3.*max_edges=3"),
+        ({"edge_names": 2}, "at most edge_names=2.*max_edges=3"),
+        ({"max_nodes": 1001}, "at most 1000.*max_nodes=1001"),
+        ({"edge_names": 1001}, "at most 1000.*edge_names=1001"),
+        ({"max_length": 0}, "`max_length` must be a positive integer"),
+        ({"planning": -1}, "`planning` must be an integer of at least 0"),
+        ({"min_length": 5}, "at most max_length=3.*min_length=5"),
+    ],
+)
+@pytest.mark.parametrize("task", TASKS[:2])
+def test_options_that_do_not_fit_are_named(task, options, message):
+    with pytest.raises(ValueError, match=message):
+        task(**options)
+
+
+# Families
+
+
+class Family:
+    """Who is whose parent, as facts tell it, and what follows from that."""
+
+    def __init__(self, facts):
+        told = [(one, other, family.TOLD[name]) for one, other, name in facts]
+        self.people = {person for fact in told for person in fact[:2]}
+        self.parents, self.sexes = {}, {}
+        for one, other, name in told:
+            is_male = name in ("father", "son", "brother")
+            assert self.sexes.setdefault(other, is_male) == is_male
+            if name in ("father", "mother"):
+                assert self.parents.setdefault(one, {}).get(name) is None
+                self.parents[one][name] = other
+        assert all(len(both) == 2 for both in self.parents.values())
+        # The facts agree with each other, and none is missing.
+        assert {fact for fact in told if fact[2] in ("son", "daughter")} == {
+            (parent, child, "son" if self.sexes[child] else "daughter")
+            for child in self.parents
+            for parent in self.parents_of(child)
+        }
+        assert {fact for fact in told if fact[2] in ("brother", "sister")} == {
+            (one, other, "brother" if self.sexes[other] else "sister")
+            for one, other in itertools.permutations(self.parents, 2)
+            if self.parents[one] == self.parents[other]
+        }
+
+    def parents_of(self, person):
+        """Father and mother, if they are known."""
+        return set(self.parents.get(person, {}).values())
+
+    def ancestors(self, person, generations):
+        """Those so many generations before."""
+        if generations == 0:
+            return {person}
+        return {
+            ancestor
+            for parent in self.parents_of(person)
+            for ancestor in self.ancestors(parent, generations - 1)
+        }
+
+    def line(self, person, parent):
+        """The father or the mother, as a set."""
+        return {self.parents[person][parent]} if person in self.parents else ()
+
+    def siblings(self, person):
+        """Brothers and sisters."""
+        return {
+            other
+            for other in self.parents
+            if other != person
+            and person in self.parents
+            and self.parents[other] == self.parents[person]
+        }
+
+    def descendants(self, person, generations):
+        """Those so many generations after."""
+        return {
+            other
+            for other in self.people
+            if person in self.ancestors(other, generations)
+        }
+
+    def after_siblings(self, people, generations):
+        """Descendants of the siblings of people."""
+        return {
+            other
+            for person in people
+            for sibling in self.siblings(person)
+            for other in self.descendants(sibling, generations)
+        }
+
+    def related(self, person, relation):
+        """All who are in a relation to a person, by its English name."""
+        *line, kind = relation.replace("-", " ").split(" ")
+        sides = {"paternal": "father", "maternal": "mother"}
+        side = sides.get(line[0]) if line else None
+        male_kinds = {
+            "father", "son", "brother", "uncle", "nephew", "grandfather",
+            "grandson",
+        }  # fmt: skip
+        is_male = kind in male_kinds or "male" in line
+        if relation in ("father", "mother"):
+            people = self.line(person, relation)
+        elif relation in ("son", "daughter"):
+            people = self.descendants(person, 1)
+        elif relation in ("brother", "sister"):
+            people = self.siblings(person)
+        elif kind in ("grandfather", "grandmother"):
+            people = {
+                ancestor
+                for parent in self.line(person, side)
+                for ancestor in self.ancestors(parent, 1)
+            }
+        elif kind in ("grandson", "granddaughter"):
+            people = self.descendants(person, 3 if "great" in line else 2)
+        elif kind in ("nephew", "niece"):
+            people = self.after_siblings({person}, 2 if "great" in line else 1)
+        elif kind in ("uncle", "aunt"):
+            people = {
+                other
+                for parent in self.line(person, side)
+                for ancestor in self.ancestors(parent, int("great" in line))
+                for other in self.siblings(ancestor)
+            }
+        elif kind == "cousin" and side:
+            people = self.after_siblings(self.line(person, side), 1)
+        elif kind == "cousin":
+            of = self.line(person, line[0].removesuffix("'s"))
+            grandparents = {x for y in of for x in self.parents_of(y)}
+            people = self.after_siblings(grandparents, 1)
+        else:
+            raise AssertionError(f"an unknown relation: {relation}")
+        return {other for other in people if self.sexes[other] == is_male}
+
+
+def cousins_children(tree, person, is_male):
+    """Sons or daughters of the cousins of a person."""
+    people = tree.after_siblings(tree.parents_of(person), 2)
+    return {other for other in people if tree.sexes[other] == is_male}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        FamilyInference(),
+        FamilyInference(
+            min_length=1, max_length=4, min_people=3, max_people=17
+        ),
+        OF_FILES[2],
+    ],
+    **NAMED,
+)
+def test_a_family_has_one_person_of_whom_the_relation_is_true(task):
+    names = list(family.RELATIONS)
+    lengths = set()
+    for facts, query, answer in sequences(task, 400):
+        tree = Family(facts)
+        ((person, other, relation),) = query
+        assert other is None
+        ((same, other, again),) = answer
+        assert (same, again) == (person, relation)
+        name = names[relation]
+        if name.startswith("cousin's"):
+            expected = cousins_children(tree, person, name.endswith("son"))
+        else:
+            expected = tree.related(person, name)
+        assert expected == {other}, name
+        lengths.add(len(family.RELATIONS[name]))
+    assert lengths == set(range(task.min_length, task.max_length + 1))
+
+
+def test_all_people_are_related_as_recursion_says():
+    task = FamilyInference(min_people=14, max_people=17, planning=0)
+    (facts, *_), _ = task.questions(60, np.random.default_rng(5))
+    related = family.related_people(facts, task.people)
+    seen = set()
+    for told, by_name in zip(facts, related, strict=True):
+        tree = Family([fact for fact in told.tolist() if fact[0] != -1])
+        for name, matrix in zip(family.RELATIONS, by_name, strict=True):
+            for person in tree.people:
+                if name.startswith("cousin's"):
+                    expected = cousins_children(
+                        tree, person, name.endswith("son")
+                    )
+                else:
+                    expected = tree.related(person, name)
+                assert set(np.flatnonzero(matrix[person])) == expected
+                if expected:
+                    seen.add(name)
+    assert seen == set(family.RELATIONS)
+
+
+@pytest.mark.parametrize("people", range(3, 18))
+def test_trees_have_all_their_people_and_room_for_their_facts(people):
+    for seed in range(60):
+        parents, is_male = family.random_tree(
+            people, np.random.default_rng(seed)
+        )
+        assert len(parents) == len(is_male) == people
+        children = collections.Counter()
+        for child, (father, mother) in enumerate(parents.tolist()):
+            assert (father == -1) == (mother == -1)
+            if father != -1:
+                assert father < child and mother < child
+                assert is_male[father] and not is_male[mother]
+                children[father, mother] += 1
+        assert max(children.values()) <= 3
+        # Each person is a child or a parent, and married at most once.
+        couples = list(itertools.chain.from_iterable(children))
+        assert len(couples) == len(set(couples))
+        born = {i for i, (father, _) in enumerate(parents) if father != -1}
+        assert born | set(couples) == set(range(people))
+
+
+@pytest.mark.parametrize("people", range(3, 18))
+def test_a_tree_has_room_for_the_most_facts(people):
+    most = 0
+    for seed in range(200):
+        size = 3 + seed % (people - 2)
+        parents, _ = family.random_tree(size, np.random.default_rng(seed))
+        families = collections.Counter(map(tuple, parents[parents[:, 0] >= 0]))
+        most = max(most, sum(n * (4 + n - 1) for n in families.values()))
+    task = FamilyInference(min_people=3, max_people=people, min_length=1)
+    (facts, *_), _ = task.questions(1, np.random.default_rng(0))
+    assert most <= facts.shape[1]
+    # The fullest of small trees is among those drawn.
+    assert people > 9 or most == facts.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_length": 5}, "at most 4.*max_length=5"),
+        ({"min_people": 2}, "at least 3.*min_people=2"),
+        ({"min_people": 13}, "from min_people=13.*max_people=12"),
+        ({"max_people": 1001}, "to 1000.*max_people=1001"),
+        (
+            {"graph": "underground"},
+            "underground.csv, line 2: expected one of the relations father, "
+            ".*Received: 'Bakerloo north'",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_a_family_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        FamilyInference(**options)
+
+
+# Graphs of files
+
+
+def test_the_underground_is_that_of_zone_1():
+    graph = load_graph("underground")
+    assert len(graph.nodes) == 66
+    edges = {
+        tuple(names)
+        for names in zip(
+            *(
+                [words[number] for number in numbers]
+                for words, numbers in zip(
+                    (graph.nodes, graph.nodes, graph.edges),
+                    graph.triples.T,
+                    strict=True,
+                )
+            ),
+            strict=True,
+        )
+    }
+    assert len(edges) == len(graph.triples) == 260
+    lines = collections.defaultdict(set)
+    for source, destination, edge in edges:
+        line, direction = edge.rsplit(" ", 1)
+        lines[source, destination].add(line)
+        assert direction in {
+            "north", "south", "east", "west", "clockwise", "anticlockwise",
+        }  # fmt: skip
+    for (source, destination), names in lines.items():
+        assert lines[destination, source] == names
+    for one, other, names in (
+        ("Baker Street", "Bond Street", {"Jubilee"}),
+        ("Oxford Circus", "Tottenham Court Road", {"Central"}),
+        ("Oxford Circus", "Piccadilly Circus", {"Bakerloo"}),
+        ("Oxford Circus", "Green Park", {"Victoria"}),
+        ("Holborn", "Covent Garden", {"Piccadilly"}),
+        ("Waterloo", "Bank", {"Waterloo & City"}),
+        ("Kennington", "Nine Elms", {"Northern (Charing Cross)"}),
+        ("Bank", "London Bridge", {"Northern (Bank)"}),
+        ("Temple", "Embankment", {"Circle", "District"}),
+        ("Tower Hill", "Aldgate", {"Circle"}),
+        ("Tower Hill", "Aldgate East", {"District"}),
+        ("Farringdon", "Barbican", {
+            "Circle", "Hammersmith & City", "Metropolitan",
+        }),
+        ("Leicester Square", "Charing Cross", {"Northern (Charing Cross)"}),
+        ("Victoria", "Pimlico", {"Victoria"}),
+        ("Earl's Court", "High Street Kensington", {"District"}),
+    ):  # fmt: skip
+        assert lines[one, other] == names
+    assert {
+        line
+        for (source, _), names in lines.items()
+        if source == "King's Cross St Pancras"
+        for line in names
+    } == {
+        "Circle", "Hammersmith & City", "Metropolitan", "Northern (Bank)",
+        "Piccadilly", "Victoria",
+    }  # fmt: skip
+    reached, new = set(), {"Bank"}
+    while new:
+        reached |= new
+        new = {b for a, b in lines if a in new} - reached
+    assert reached == set(graph.nodes)
+
+
+def test_each_direction_of_a_line_goes_one_way():
+    graph = load_graph("underground")
+    assert len(graph.edges) == 26
+    for number, edge in enumerate(graph.edges):
+        leads_to = {
+            source: destination
+            for source, destination, name in graph.triples.tolist()
+            if name == number
+        }
+        ends = set(leads_to) - set(leads_to.values())
+        # A line is one way from its end; the Circle is taken as a ring.
+        assert len(ends) == (0 if edge.startswith("Circle") else 1)
+        station = next(iter(ends or leads_to))
+        seen = set()
+        while station in leads_to and station not in seen:
+            seen.add(station)
+            station = leads_to[station]
+        assert len(seen) == len(leads_to)
+
+
+def test_the_family_is_that_of_the_curies():
+    graph = load_graph("family")
+    told = np.array([family.TOLD.index(name) for name in graph.edges])
+    facts = graph.triples.copy()
+    facts[:, 2] = told[facts[:, 2]]
+    related = family.related_people(facts[None], len(graph.nodes))[0]
+    assert len(graph.nodes) == 17
+    for person, name, others in (
+        ("Hélène Langevin-Joliot", "maternal great uncle", {"Jacques Curie"}),
+        ("Hélène Langevin-Joliot", "maternal aunt", {"Ève Curie"}),
+        ("Irène Joliot-Curie", "paternal male cousin", {"Maurice Curie"}),
+        ("Maurice Curie", "paternal uncle", {"Pierre Curie"}),
+        ("Yves Langevin", "maternal grandmother", {"Irène Joliot-Curie"}),
+        (
+            "Marie Skłodowska Curie",
+            "great-grandson",
+            {"Yves Langevin", "Marc Joliot", "Alain Joliot"},
+        ),
+        ("Yves Langevin", "maternal male cousin", {
+            "Marc Joliot", "Alain Joliot",
+        }),
+    ):  # fmt: skip
+        matrix = related[list(family.RELATIONS).index(name)]
+        numbers = np.flatnonzero(matrix[graph.nodes.index(person)])
+        assert {graph.nodes[number] for number in numbers} == others
+
+
+LINES = "source,destination,edge\na,b,x\nb,c,x\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINES,
+        LINES.replace("\n", "\r\n"),
+        LINES.rstrip("\n"),
+        "\ufeff" + LINES,
+        LINES.replace("a,b,x", '"a","b","x"'),
+    ],
+    ids=["plain", "windows", "no last line end", "byte order mark", "quotes"],
+)
+def test_files_of_triples_are_read(tmp_path, content):
+    path = tmp_path / "graph.csv"
+    path.write_bytes(content.encode())
+    graph = load_graph(path)
+    assert (graph.nodes, graph.edges) == (("a", "b", "c"), ("x",))
+    assert graph.triples.tolist() == [[0, 1, 0], [1, 2, 0]]
+    assert graph.places == (f"{path}, line 2", f"{path}, line 3")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1: expected triples.*Received the end of the file"),
+        ("source,destination,edge\n", "line 2: .*the end of the file"),
+        ("a,b,x\n", "line 1: expected the columns .*Received: 'a,b,x'"),
+        ("source;destination;edge\na;b;x\n", "line 1: expected the columns"),
+        (LINES + "c,d\n", "line 4: expected the names.*Received: 'c,d'"),
+        (LINES + "c,d,x,y\n", "line 4: expected the names"),
+        (LINES + "c,,x\n", "line 4: expected the names.*Received: 'c,,x'"),
+        (LINES + "c, d,x\n", "line 4: .*without spaces.*Received: 'c, d,x'"),
+        (LINES + "\n", "line 4: expected the names.*Received: ''"),
+        (LINES + "a,b,x\n", "line 4: expected each triple once.*line 2 again"),
+        (LINES + 'c,"d,x\n', "line 4: expected a line of CSV"),
+        (LINES.encode() + b"c,\xff,x\n", "line 4: expected UTF-8 text"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path, content, message):
+    path = tmp_path / "graph.csv"
+    path.write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+    with pytest.raises(ValueError, match=rf"graph\.csv, {message}"):
+        GraphShortestPath(graph=str(path))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.csv: .*underground"):
+        GraphTraversal(graph=str(tmp_path / "none.csv"))
+    with pytest.raises(FileNotFoundError, match="expected a CSV file"):
+        load_graph(tmp_path)
+
+
+def test_a_file_of_too_many_names_is_refused(tmp_path):
+    path = tmp_path / "graph.csv"
+    rows = [f"{i},{i + 1},x\n" for i in range(1000)]
+    path.write_text("source,destination,edge\n" + "".join(rows))
+    with pytest.raises(ValueError, match="at most 1000 names of nodes.*1001"):
+        GraphTraversal(graph=str(path))
+
+
+# What the tasks have in common
+
+
+@pytest.mark.parametrize("task", OF_FILES, **NAMED)
+def test_questions_about_a_file_follow_from_the_seed(task):
+    one, same, other = (
+        task.sample(20, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (one.inputs != other.inputs).any()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_sequences_are_drawn_in_blocks(task, monkeypatch):
+    monkeypatch.setattr(triples, "BLOCK", 7)
+    drawn = list(sequences(task(), 20))
+    assert len({tuple(facts) for facts, *_ in drawn}) == 20
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_sizes_of_graphs_leave_the_width_as_it_is(task):
+    larger = {"max_length": 4, "planning": 1}
+    if task is not FamilyInference:
+        larger |= {"max_nodes": 12, "edge_names": 20}
+    for options in ({}, larger):
+        sized = dataclasses.replace(task(), **options)
+        batch = sized.sample(2, np.random.default_rng(0))
+        assert batch.inputs.shape[2] == len(sized.input_labels) == 92
+        assert batch.targets.shape[2] == len(sized.output_labels) == 90
+        assert len(set(sized.input_labels)) == 92
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_questions_are_counted_right_where_all_their_digits_are(task):
+    task = task()
+    batch = task.sample(10, np.random.default_rng(1))
+    outputs = np.where(batch.weights[..., None] > 0, batch.targets, 3.0)
+    figures = task.score(outputs, batch)
+    assert figures["questions"] == 10
+    assert figures["wrong questions"] == figures["wrong triples in %"] == 0
+    assert figures["right questions in %"] == 100
+    step = int(batch.weights[4].nonzero()[0][-1])
+    outputs[4, step, 80:] = np.roll(outputs[4, step, 80:], 1)
+    figures = task.score(outputs, batch)
+    assert figures["wrong questions"] == 1
+    assert figures["right questions in %"] == 90
+    count = batch.weights.sum()
+    assert figures["wrong triples in %"] == pytest.approx(100 / count)
+
+
+def test_the_loss_is_that_of_nine_softmaxes_where_the_weight_is_one():
+    rng = np.random.default_rng(0)
+    batch = GraphTraversal().sample(3, rng)
+    logits = rng.normal(size=batch.targets.shape)
+    losses, right = [], []
+    for example, step in zip(*batch.weights.nonzero(), strict=True):
+        vector, is_right = logits[example, step], []
+        for start in range(0, 90, 10):
+            digits = vector[start : start + 10]
+            (digit,) = np.flatnonzero(
+                batch.targets[example, step, start : start + 10]
+            )
+            total = sum(math.exp(value) for value in digits)
+            losses.append(-math.log(math.exp(digits[digit]) / total))
+            is_right.append(max(digits) == digits[digit])
+        right.append(all(is_right))
+    loss = DigitCrossentropy()(batch.targets, logits, batch.weights)
+    assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
+    other = np.where(batch.weights[..., None] > 0, logits, 50.0)
+    again = DigitCrossentropy()(batch.targets, other, batch.weights)
+    assert float(again) == float(loss)
+
+    metric = RightTriples()
+    answers = batch.targets.astype(float)
+    first = tuple(index[0] for index in batch.weights.nonzero())
+    answers[first][:10] = np.roll(answers[first][:10], 1)
+    metric.update_state(batch.targets, answers, batch.weights)
+    count = batch.weights.sum()
+    assert float(metric.result()) == pytest.approx((count - 1) / count)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_compiled_model_is_saved_with_loss_and_metric(task, tmp_path):
+    task = task()
+    model = keras.Sequential(
+        [keras.Input((None, 92)), keras.layers.Dense(90, name="answers")]
+    )
+    model.compile("sgd", **task.compile_arguments())
+    batch = task.sample(4, np.random.default_rng(0))
+    model.fit(
+        batch.inputs, batch.targets, sample_weight=batch.weights, verbose=0
+    )
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    figures = (
+        which.evaluate(
+            batch.inputs,
+            batch.targets,
+            sample_weight=batch.weights,
+            verbose=0,
+            return_dict=True,
+        )
+        for which in (model, loaded)
+    )
+    before, after = figures
+    assert set(before) == {"loss", "right_triples"}
+    assert after == pytest.approx(before)
+
+
+def test_a_sequence_of_triples_is_shown_step_by_step():
+    task = GraphTraversal(
+        min_nodes=2, max_nodes=2, min_edges=1, max_edges=1, edge_names=1,
+        min_length=2, max_length=2, planning=1,
+    )  # fmt: skip
+    asked = triples.Questions(
+        np.array([[[7, 123, 40], [123, 7, 40]]]),
+        np.array([[[7, -1, 40], [-1, -1, 40]]]),
+        np.array([[[7, 123, 40], [123, 7, 40]]]),
+    )
+    batch = triples.encode(asked, planning=1)
+    outputs = batch.targets.astype(float)
+    outputs[0, -1, 89] = 2
+    assert task.text(outputs, batch, example=0).splitlines() == [
+        "step  input            target       answer",
+        "0     007 123 040",
+        "1     123 007 040",
+        "2     007 _ 040 query",
+        "3     _ _ 040 query",
+        "4",
+        "5     answer           007 123 040  007 123 040",
+        "6     answer           123 007 040  123 007 049  wrong",
+    ]
+
+
+def test_a_picture_shows_the_probability_of_each_digit():
+    task = GraphTraversal()
+    batch = task.sample(2, np.random.default_rng(0))
+    outputs = np.zeros(batch.targets.shape)
+    outputs[..., ::10] = math.log(11)
+    targets, answers = task.shown(outputs, batch, example=1)
+    counts = batch.weights[1] > 0
+    np.testing.assert_array_equal(targets[counts], batch.targets[1, counts])
+    np.testing.assert_allclose(answers[counts][:, ::10], 11 / 20)
+    np.testing.assert_allclose(answers[counts][:, 1::10], 1 / 20)
+    assert np.isnan(answers[~counts]).all()
+
+
+@pytest.mark.slow
+def test_a_model_for_random_graphs_answers_about_a_file(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        training,
+        "train",
+        lambda task, recipe, seed, progress, verbose: training.build_model(
+            task, recipe
+        ),
+    )
+    out = str(tmp_path / "run")
+    sizes = ["--sequences=8", "--test-sequences=5", "--controller=4"]
+    sizes += ["--memory-size=3", "--word-size=2", "--no-picture"]
+    task = "graph-traversal"
+    assert main(["train", task, *sizes, f"--out={out}"]) == 0
+    capsys.readouterr()
+    words = ["evaluate", task, out, "--graph"]
+    assert main([*words, "underground", "--show=1"]) == 0
+    text = capsys.readouterr().out
+    assert "right questions in %" in text
+    # After the head of the table and the edges comes the question.
+    assert " query" not in text.splitlines()[260]
+    assert " query" in text.splitlines()[261]
+    assert main([*words, "nowhere.csv"]) == 1
+    assert "nowhere.csv: expected a CSV file" in capsys.readouterr().err
