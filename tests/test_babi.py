@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from keras_dnc import training
 from keras_dnc.__main__ import main
+from keras_dnc.commands import pictures
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import Babi
 from keras_dnc.tasks.babi import ANSWER
@@ -649,8 +650,10 @@ def test_a_joint_training_that_was_cut_off_goes_on_to_the_same(tmp_path, small):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
-def test_the_memory_is_drawn_with_its_words(tmp_path, monkeypatch):
+@pytest.mark.parametrize("embedding", [0, 3])
+def test_the_memory_is_drawn_with_its_words(
+    tmp_path, task, monkeypatch, embedding
+):
     drawn = []
 
     def record(of_first, *arguments, input_labels, **others):
@@ -658,14 +661,29 @@ def test_the_memory_is_drawn_with_its_words(tmp_path, monkeypatch):
         return Figure()
 
     monkeypatch.setattr("keras_dnc.plots.memory_at_work", record)
-    options = [f"--data={write_folder(tmp_path)}", "--task=8", "--language=en"]
-    options += ["--controller=4", "--memory-size=3", "--word-size=2"]
-    options += ["--epochs=1", "--embedding=3", f"--out={tmp_path / 'out'}"]
-    assert main(["train", "babi", *options]) == 0
+    task = dataclasses.replace(task, embedding=embedding)
+    recipe = dataclasses.replace(
+        task.recipe, controller=4, memory_size=3, word_size=2
+    )
+    model = training.build_model(task, recipe)
+    model.jit_compile = False
+    pictures.draw(tmp_path, model, task, seed=0)
+    assert (tmp_path / pictures.PICTURE_FILE).is_file()
     ((inputs, labels),) = drawn
     heard = " ".join(labels[word] for word in inputs[0].argmax(-1))
     assert heard == "john got the milk . what is john carrying ? -"
     assert (inputs.sum(-1) == 1).all()
+
+
+@pytest.mark.parametrize("embedding", [0, 3])
+def test_an_lstm_beside_it_has_the_weights_of_the_dnc_alone(task, embedding):
+    task = dataclasses.replace(task, embedding=embedding)
+    dnc = training.build_model(task, task.recipe).get_layer("dnc")
+    recipe = dataclasses.replace(task.recipe, lstm=True)
+    lstm = training.build_model(task, recipe).get_layer("lstm")
+    assert lstm.count_params() == pytest.approx(dnc.count_params(), rel=0.02)
+    width = embedding or len(task.vocabulary)
+    assert lstm.input_shape == (None, None, width)
 
 
 @pytest.mark.slow

@@ -138,6 +138,8 @@ class TriplesTask(GeneratedTask):
         "", "underground, family or a CSV file of triples [random graphs]"
     )
 
+    metric = "right_triples"
+
     def __post_init__(self):
         super().__post_init__()
         if self.graph:
@@ -255,7 +257,7 @@ class TriplesTask(GeneratedTask):
         """Cross-entropy of the digits, and the share of right triples."""
         return {
             "loss": DigitCrossentropy(),
-            "weighted_metrics": [RightTriples()],
+            "weighted_metrics": [RightTriples(name=self.metric)],
         }
 
     def shown(
