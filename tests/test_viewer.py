@@ -372,15 +372,15 @@ class Page:
     def press(self, key):
         self.find("body").send_keys(key)
 
-    def hover(self, label, row, column, rows, columns):
+    def hover(self, label, row, column, rows, columns, within=0.5):
         """Points at a cell of the heat map of a label, returns the tooltip."""
         from selenium.webdriver import ActionChains
 
         canvas = self.find(f'canvas[aria-label="{label}"]')
         self.run("arguments[0].scrollIntoView({block: 'center'})", canvas)
         width, height = canvas.size["width"], canvas.size["height"]
-        x = (column + 0.5) / columns * width - width / 2
-        y = (row + 0.5) / rows * height - height / 2
+        x = (column + within) / columns * width - width / 2
+        y = (row + within) / rows * height - height / 2
         ActionChains(self.browser, 0).move_to_element_with_offset(
             canvas, round(x), round(y)
         ).perform()
@@ -519,10 +519,11 @@ def test_a_browser_shows_what_the_trace_holds(browser, tmp_path):
     assert_interface_is_shown(page, traced, 2, 6)
 
     # A slot under the pointer.
-    tooltip = page.hover("memory", 4, 3, 6, 5)
-    prefix, value = tooltip.split(": ")
-    assert prefix == "memory, slot 4, element 3"
-    assert_shown(value, traced.state.memory[2, 6, 4, 3])
+    for within in (0.2, 0.8):
+        tooltip = page.hover("memory", 4, 3, 6, 5, within)
+        prefix, value = tooltip.split(": ")
+        assert prefix == "memory, slot 4, element 3"
+        assert_shown(value, traced.state.memory[2, 6, 4, 3])
     assert page.find("#slot-number").get_property("value") == "4"
     assert_slot_is_shown(page, traced, 2, 6, 4)
     page.go(2)
@@ -652,6 +653,9 @@ def test_hostile_labels_and_no_numbers_break_nothing(browser, tmp_path):
     page = Page(browser, tmp_path / "a.html")
     page.go(3)
     assert page.text("h1") == page.text('[data-feature="input"]') == HOSTILE
+    assert page.hover("input over time", 2, 3, 4, 7) == (
+        f"input, {HOSTILE}, step 3: 1.000"
+    )
     assert not browser.find_elements("css selector", "b")
     assert page.text('[data-part="write_gates"]') == "not a number"
     for i, expected in enumerate(("not a number", "∞", "−∞")):

@@ -2,7 +2,7 @@
 
 const TIME_WIDTH = 296;
 const ROW_HEIGHT = 10;
-const LEAST_ROW_TO_NAME = 9;
+const LEAST_ROW_TO_NAME = 10;
 
 /** Panels under each other on one axis of time. */
 class Timeline {
@@ -65,7 +65,7 @@ class Timeline {
     this.slotPanel = this.add("slot", rows, WEIGHTINGS, 160);
   }
 
-  add(title, rows, scale, most = 72) {
+  add(title, rows, scale, most = 80) {
     const height = clamp(rows.length * ROW_HEIGHT, 2 * ROW_HEIGHT, most);
     const map = new HeatMap(
       `${title} over time`,

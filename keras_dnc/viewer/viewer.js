@@ -158,11 +158,10 @@ function featureText(part, step, labels) {
 }
 
 function showSizes() {
-  const { N, W, R, V, T } = sizes;
+  const { N, W, R, V } = sizes;
   const heads = (count, kind) => `${count} ${kind} ${count === 1 ? "head" : "heads"}`;
   byId("sizes").textContent =
-    `memory of ${N} slots with words of ${W}, ${heads(R, "read")}, ` +
-    `${heads(V, "write")}, ${T} steps`;
+    `${N} slots of ${W}, ${heads(R, "read")}, ${heads(V, "write")}`;
   byId("left-out").replaceChildren(
     ...leftOut.map((sentence) => element("li", {}, sentence)),
   );
