@@ -134,7 +134,9 @@ def test_a_walk_avoids_nodes_that_lead_nowhere(tmp_path):
     path.write_text("source,destination,edge\na,b,1\nb,c,1\na,d,2\n")
     task = GraphTraversal(graph=str(path), min_length=2, max_length=2)
     for facts, _, answer in sequences(task, 20):
-        assert len(facts) == 3 and len(answer) == 2
+        assert len(facts) == 3
+        (_, middle, _), (same, _, _) = answer
+        assert middle == same
     with pytest.raises(ValueError, match="length of a walk.*max_length=3"):
         GraphTraversal(graph=str(path), max_length=3)
 
@@ -309,6 +311,24 @@ def test_labels_are_drawn_anew(task):
 def test_options_that_do_not_fit_are_named(task, options, message):
     with pytest.raises(ValueError, match=message):
         task(**options)
+
+
+@pytest.mark.parametrize("task", OF_FILES[1:], **NAMED)
+def test_edges_are_told_in_random_order(task):
+    (told, *_), _ = task.questions(1, np.random.default_rng(0))
+    sources = [collections.Counter() for _ in range(2)]
+    count = 400
+    for facts, *_ in sequences(task, count):
+        # A source is known by the number of edges from it.
+        degrees = collections.Counter(source for source, *_ in facts)
+        sources[0][degrees[facts[0][0]]] += 1
+        sources[1][degrees[facts[-1][0]]] += 1
+    _, degrees = np.unique(told[0, :, 0], return_counts=True)
+    for degree in set(degrees.tolist()):
+        share = degree * (degrees == degree).sum() / degrees.sum()
+        bound = 5 * math.sqrt(share * (1 - share) / count)
+        for drawn in sources:
+            assert abs(drawn[degree] / count - share) < bound
 
 
 # Families

@@ -43,7 +43,7 @@ def load_graph(name: str | Path) -> Graph:
     Two graphs are part of the package. `underground` are the stations of the
     London Underground in zone 1, as on Transport for London's map of 2021, with
     an edge for each line and direction between neighbours. `family` are
-    four generations around Marie and Pierre Curie.
+    five generations around Marie and Pierre Curie.
 
     Args:
         name: The path of a file, or `underground` or `family`.

@@ -16,7 +16,8 @@ class PlaneTask(TriplesTask):
     The numbers of nodes and, for each node, of the edges from it are uniform
     between their bounds. `edge_names` is how many different labels the edges
     of one graph have, so that an edge is known only by its source and its
-    label together, as it is in a network of lines.
+    label together, as it is in a network of lines. With `graph` these numbers
+    play no part.
     """
 
     min_nodes: int = option(4, "fewest nodes of a random graph")
