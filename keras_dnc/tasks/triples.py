@@ -14,7 +14,7 @@ from keras_dnc.tasks.task import Batch, GeneratedTask, option, softmax
 PARTS = ["source", "destination", "edge"]
 BASE = 10
 # A label is a number of three digits.
-PLACES = [100, 10, 1]
+PLACES = {"hundreds": 100, "tens": 10, "ones": 1}
 LABELS = 1000
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences that are drawn at a time, so that memory stays small.
@@ -168,7 +168,7 @@ class TriplesTask(GeneratedTask):
     def output_labels(self) -> list[str]:
         """The digits of a triple."""
         return [
-            f"{part} {place}·{digit}"
+            f"{part} {place} {digit}"
             for part in PARTS
             for place in PLACES
             for digit in range(BASE)
@@ -339,8 +339,8 @@ def encode(questions: Questions, planning: int) -> Batch:
 
 def _one_hot(triples):
     """Returns `(B, T, 3)` as `(B, T, 90)` of bytes."""
-    labels = triples[..., None]
-    digits = np.where(labels == NONE, NONE, labels // PLACES % BASE)
+    labels, places = triples[..., None], list(PLACES.values())
+    digits = np.where(labels == NONE, NONE, labels // places % BASE)
     one_hot = digits[..., None] == np.arange(BASE)
     return one_hot.reshape(*triples.shape[:-1], WIDTH).astype("uint8")
 
