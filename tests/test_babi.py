@@ -667,7 +667,7 @@ def test_the_memory_is_drawn_with_its_words(
     )
     model = training.build_model(task, recipe)
     model.jit_compile = False
-    pictures.draw(tmp_path, model, task, seed=0)
+    pictures.write(tmp_path, model, task, seed=0, examples=1)
     assert (tmp_path / pictures.PICTURE_FILE).is_file()
     ((inputs, labels),) = drawn
     heard = " ".join(labels[word] for word in inputs[0].argmax(-1))
