@@ -50,9 +50,9 @@ class InterfaceView {
       return [];
     }
     const most = mostOf(rows.map(({ part }) => part));
-    const range = most === 1 ? "" : `bars up to ${shown(most)}`;
+    const longest = most === 1 ? "" : `bars up to ${shown(most)}`;
     return [
-      element("h3", {}, title, " ", element("small", {}, range)),
+      element("h3", {}, title, " ", element("small", {}, longest)),
       element("div", { class: "bars" }, ...rows.flatMap((row) => this.bar(row, most))),
     ];
   }

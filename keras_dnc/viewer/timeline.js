@@ -78,14 +78,21 @@ class Timeline {
       map.draw((row, step) => rows[row].part.value(rows[row].row, step), () => scale);
     map.explain((row, step) => {
       const { part, row: found, label } = rows[row];
-      return `${heading.textContent}, ${label}, step ${step}: ${shown(part.value(found, step))}`;
+      const value = shown(part.value(found, step));
+      return `${heading.textContent}, ${label}, step ${step}: ${value}`;
     });
     const heading = element("h3", {}, title);
     const place = element("div", { class: "place" }, map.canvas);
-    const range = element("small", {}, scale.text);
+    const colors = element("small", {}, scale.text);
     const names = rowNames(rows, height);
     this.panels.append(
-      element("div", { class: "panel" }, element("div", {}, heading, range), place, names),
+      element(
+        "div",
+        { class: "panel" },
+        element("div", {}, heading, colors),
+        place,
+        names,
+      ),
     );
     draw();
     return { map, rows, draw, heading, place, height };
