@@ -487,7 +487,11 @@ def test_a_task_without_training_text_is_evaluated_without_guesses(tmp_path):
     assert figures["error of task 3 in %"] == 0
     assert figures["error of task 8 in %"] == 100
     assert figures["mean error in %"] == 5
-    assert not any("chance" in name or "commonest" in name for name in figures)
+    batch = task.test_data(None)
+    of_all = task.score(np.eye(len(task.vocabulary))[batch.targets], batch)
+    assert of_all["questions"] == 20
+    for one in (figures, of_all):
+        assert not any("chance" in name or "commonest" in name for name in one)
 
 
 def test_a_pass_has_each_story_once_in_batches_of_like_lengths(tmp_path):
