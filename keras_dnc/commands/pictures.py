@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_dnc import training
-from keras_dnc.tasks import Task
+from keras_dnc.tasks import Batch, Task
 from keras_dnc.tasks.task import last_step
 from keras_dnc.tracing import Trace, trace
 
@@ -38,7 +38,7 @@ def write(
     """
     from keras_dnc.plots import memory_at_work
 
-    batch = _first(training.test_batch(task, seed), examples)
+    batch = first_sequences(task, seed, examples)
     outputs = model.predict(batch.inputs, verbose=0)
     numbers = range(len(batch.inputs))
     targets, answers = map(
@@ -64,8 +64,15 @@ def write(
     return found
 
 
-def _first(batch, count):
-    """Returns the first sequences of a batch, as long as they count."""
+def first_sequences(task: Task, seed: int, count: int) -> Batch:
+    """Returns the first test sequences, no longer than what counts in them.
+
+    Args:
+        task: What to ask.
+        seed: Seed of the test sequences.
+        count: How many, if there are.
+    """
+    batch = training.test_batch(task, seed)
     count = min(count, len(batch.inputs))
     steps = 1 + max(last_step(batch, example) for example in range(count))
-    return type(batch)(*(part[:count, :steps] for part in batch))
+    return Batch(*(part[:count, :steps] for part in batch))

@@ -125,8 +125,10 @@ def _trained(options):
         log_dir = unfinished / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(log_dir))
         if options.picture and not recipe.lstm:
-            inputs = training.test_batch(task, seed).inputs[:1]
-            callbacks.append(TensorBoardTraces(log_dir / "memory", inputs))
+            first = pictures.first_sequences(task, seed, 1)
+            callbacks.append(
+                TensorBoardTraces(log_dir / "memory", first.inputs)
+            )
     model = training.train(
         task,
         recipe,
