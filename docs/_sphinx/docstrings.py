@@ -1,0 +1,46 @@
+"""Docstrings in Keras' form as Sphinx reads them.
+
+Their links and blocks are Markdown's, and become reStructuredText. Words in
+single backticks need nothing: they are of the default role.
+"""
+
+import re
+
+from sphinx.util import inspect
+
+ADDRESS = r"https?://(?:[^\s()]|\([^\s()]*\))+"
+LINK = re.compile(rf"\[([^\[\]]+)\]\(\s*({ADDRESS})\s*\)")
+# A formula on lines of its own, after a colon.
+BLOCK = re.compile(r"^( *)(\S.*):\n\n(?=\1 +[^\s>])", re.M)
+EXAMPLE = re.compile(r"^( *)Example:\n(?=\1>>>)", re.M)
+
+
+def setup(app):
+    """Converts each docstring before napoleon reads its sections."""
+    app.connect("autodoc-process-docstring", convert, priority=400)
+    app.connect("autodoc-process-signature", constructor)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def convert(app, what, name, obj, options, lines):
+    """Converts the lines of a docstring in place."""
+    text = "\n".join(lines)
+    text = LINK.sub(as_link, text)
+    text = BLOCK.sub(r"\1\2::\n\n", text)
+    text = EXAMPLE.sub(r"\1.. rubric:: Example\n\n", text)
+    lines[:] = text.split("\n")
+
+
+def as_link(match):
+    """Returns a link of Markdown as one of reStructuredText."""
+    return f"`{' '.join(match[1].split())} <{match[2]}>`__"
+
+
+def constructor(app, what, name, obj, options, signature, returns):
+    """Returns the arguments of `__init__`, which Keras hides by `__new__`."""
+    if signature != "(*args, **kwargs)" or what != "class":
+        return None
+    arguments = inspect.signature(obj.__init__, bound_method=True)
+    return inspect.stringify_signature(
+        arguments, unqualified_typehints=True
+    ), ""
