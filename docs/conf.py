@@ -49,14 +49,16 @@ default_role = "py:obj"
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    # What every layer of Keras has.
+    # What every layer of Keras has, and what a Bayesian one draws with.
     "exclude-members": "build, call, compute_dtype, compute_output_shape, "
-    "compute_output_spec, from_config, get_config",
+    "compute_output_spec, estimator, from_config, get_config",
 }
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
-napoleon_custom_sections = [("Call arguments", "params_style")]
-napoleon_use_ivar = True
+napoleon_custom_sections = [
+    ("Attributes", "params_style"),
+    ("Call arguments", "params_style"),
+]
 napoleon_use_rtype = False
 reference_modules = [
     "keras_dnc",
@@ -82,5 +84,6 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"
+nb_merge_streams = True
 # Widgets would be fetched from other hosts.
 nb_ipywidgets_js = {}

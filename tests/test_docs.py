@@ -69,7 +69,12 @@ class Messages:
 
 @pytest.mark.parametrize(
     ("latex", "warnings"),
-    [(r"\frac{a}{b}", 0), (r"\unknown{a}", 1), (r"a &= b \\ c &= d", 1)],
+    [
+        (r"\frac{a}{b}", 0),
+        (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", 0),
+        (r"\unknown{a}", 1),
+        (r"a &= b \\ c &= d", 1),
+    ],
 )
 def test_latex_that_is_not_understood_is_told(extension, latex, warnings):
     nodes = importlib.import_module("docutils.nodes")

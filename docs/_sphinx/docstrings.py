@@ -19,6 +19,7 @@ def setup(app):
     """Converts each docstring before napoleon reads its sections."""
     app.connect("autodoc-process-docstring", convert, priority=400)
     app.connect("autodoc-process-signature", constructor)
+    app.connect("autodoc-skip-member", is_field)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -37,10 +38,22 @@ def as_link(match):
 
 
 def constructor(app, what, name, obj, options, signature, returns):
-    """Returns the arguments of `__init__`, which Keras hides by `__new__`."""
-    if signature != "(*args, **kwargs)" or what != "class":
+    """Returns the arguments that a class is made with, where Sphinx errs."""
+    if what != "class":
         return None
-    arguments = inspect.signature(obj.__init__, bound_method=True)
-    return inspect.stringify_signature(
-        arguments, unqualified_typehints=True
-    ), ""
+    if hasattr(obj, "_field_defaults"):
+        defaults = {k: f"={x!r}" for k, x in obj._field_defaults.items()}
+        fields = [f"{field}{defaults.get(field, '')}" for field in obj._fields]
+        return f"({', '.join(fields)})", ""
+    if signature == "(*args, **kwargs)":
+        # Keras' layers have a `__new__` in front of their `__init__`.
+        arguments = inspect.signature(obj.__init__, bound_method=True)
+        return inspect.stringify_signature(
+            arguments, unqualified_typehints=True
+        ), ""
+    return None
+
+
+def is_field(app, what, name, obj, skip, options):
+    """Skips the fields of a named tuple: its docstring says what they are."""
+    return True if type(obj).__name__ == "_tuplegetter" else None

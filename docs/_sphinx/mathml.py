@@ -32,7 +32,9 @@ def visit_block(translator, node):
 def mathml(node, display):
     """Returns a node's LaTeX as MathML."""
     latex = node.astext()
-    found = latex2mathml.converter.convert(latex, display=display)
+    # The converter knows `aligned` by its other name.
+    known = latex.replace("{aligned}", "{split}")
+    found = latex2mathml.converter.convert(known, display=display)
     # What the converter does not know it passes on as it is.
     if "\\" in found or "<mi>&" in found.replace("<mi>&#", ""):
         logger.warning("not understood in %r", latex, location=node)
