@@ -165,8 +165,9 @@ for (const place of document.querySelectorAll(".math"))
     faults.push(`no equation: ${place.textContent}`);
 for (const place of document.querySelectorAll(".problematic, .system-message"))
   faults.push(`not understood: ${place.textContent}`);
-if (/\\]\\(http/.test(document.body.innerText))
-  faults.push("a link of Markdown in the text");
+for (const place of document.querySelectorAll("p, td"))
+  if (/\\]\\(\\s*http/.test(place.textContent))
+    faults.push(`a link of Markdown: ${place.textContent}`);
 return faults;
 """
 
