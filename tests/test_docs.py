@@ -12,6 +12,8 @@ import pytest
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = DOCS / "_build" / "html"
 WIDTH = 1280
+# Of a picture, as of any output of a tutorial.
+MOST_BYTES = 200_000
 
 
 @pytest.fixture
@@ -201,3 +203,11 @@ def test_each_page_in_a_browser(browser):
     assert found == {}
     assert equations["notation.html"] > 50
     assert equations["design/link-gradient.html"] > 50
+
+
+@pytest.mark.slow
+def test_no_picture_is_large():
+    pictures = sorted((PAGES / "_images").glob("*"))
+    if not pictures:
+        pytest.skip(f"needs the pages: sphinx-build -W docs {PAGES}")
+    assert max(x.stat().st_size for x in pictures) < MOST_BYTES

@@ -112,7 +112,8 @@ class TestAsCommitted:
                     assert (FOLDER / target).is_file()
 
 
-@pytest.mark.slow
+# Building the documentation runs them too.
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="the tutorials are for TensorFlow",
