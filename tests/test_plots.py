@@ -231,8 +231,9 @@ def test_modes_of_one_write_head_have_no_numbers():
 
 
 def written_one_by_one():
-    """Slots 2, 0, 3 written in turn by the second head, slot 1 never."""
+    """Slots 2, 0, 3 written in turn by the second head, slot 1 hardly."""
     written = np.zeros((1, 3, 2, 4))
+    written[0, 0, 1, 1] = 0.09
     for step, slot in enumerate([2, 0, 3]):
         written[0, step, 1, slot] = 1 - 0.1 * step
     link = np.zeros((1, 3, 2, 4, 4))

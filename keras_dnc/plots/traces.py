@@ -31,6 +31,8 @@ MODE_COLORS = {
     "content": "#ececec",
     "forward": "#e69f00",
 }
+# The weighting from which a slot counts as written.
+WRITTEN = 0.1
 # Of the first write head, the second, and so on.
 HATCHES = ("", "///", "...", "xxx")
 
@@ -355,8 +357,8 @@ def link(
         example: The sequence's number in the batch.
         order: "written" puts the slots in the order of the steps, up to
             this one, at which the head wrote to them most strongly, those
-            that it never wrote to at the end; "number" in that of their
-            numbers.
+            that it never wrote to with a weighting of 0.1 at the end;
+            "number" in that of their numbers.
         ax: Where to draw; default a new Figure.
 
     Returns:
@@ -384,7 +386,7 @@ def link(
         names = [names[n] for n in slots]
         rows = [
             f"{n} (step {written[:, n].argmax()})"
-            if written[:, n].any()
+            if written[:, n].max() >= WRITTEN
             else f"{n} (never)"
             for n in slots
         ]
@@ -405,7 +407,8 @@ def _written_order(written):
     """Returns the slots of weightings `(T, N)` by their strongest step."""
     strength = written.max(0)
     # The last key counts most; of one step the strongest comes first.
-    return np.lexsort((-strength, written.argmax(0), strength == 0))
+    never = strength < WRITTEN
+    return np.lexsort((-strength, written.argmax(0), never))
 
 
 def _dense_link(links, place_of):
