@@ -36,7 +36,8 @@ def first_not_finite(model: keras.Model, batches: Iterable) -> str:
 
     Returns:
         A sentence with the step of training, from 1, and the tensor: of the
-        batch, of a time step of the DNC, or a variable after the update.
+        batch, of a time step of the DNC, the outputs, or a variable after
+        the update.
     """
     for step, (inputs, targets, weights) in enumerate(batches, 1):
         for name, array in (
@@ -51,8 +52,11 @@ def first_not_finite(model: keras.Model, batches: Iterable) -> str:
         wrong = [x.path for x in model.trainable_variables if not _is_finite(x)]
         if wrong:
             model.set_weights(before)
-            found = _in_trace(model, inputs)
-            found = found or f"the gradient, which made {wrong[0]} so"
+            found = (
+                _in_trace(model, inputs)
+                or _in_outputs(model, inputs)
+                or f"the gradient, which made {wrong[0]} so"
+            )
             return f"First to go wrong, in step {step}: {found}"
     return "Trained again from there, nothing went wrong"
 
@@ -80,6 +84,13 @@ def _in_trace(model, inputs):
         return None
     step, _, name, example = min(found)
     return f"{name} of example {example} at time step {step}"
+
+
+def _in_outputs(model, inputs):
+    """Names the outputs if they are not finite, None if they are."""
+    if np.isfinite(model.predict_on_batch(inputs)).all():
+        return None
+    return f"the outputs of {model.name!r}"
 
 
 def _place(name):

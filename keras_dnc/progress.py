@@ -169,10 +169,10 @@ class Progress(keras.callbacks.Callback):
     def _cut_log(self, epochs):
         """Leaves the rows of as many epochs: one may be logged, not saved."""
         path = self.folder / LOG_FILE
-        if not path.exists():
-            return
-        with path.open(newline="") as file:
-            rows = list(csv.reader(file))
+        rows = []
+        if path.exists():
+            with path.open(newline="") as file:
+                rows = list(csv.reader(file))
         whole = 1 + epochs if epochs else 0
         if len(rows) < whole:
             raise ValueError(

@@ -12,7 +12,7 @@ def load(path: Path | str, *classes: type, **others: type) -> dict:
 
     Args:
         path: A file of names and values, in YAML or JSON.
-        *classes: Dataclasses whose fields it may set.
+        *classes: Dataclasses; it may set the fields that `option` made.
         **others: Further names and the type of each.
 
     Returns:
@@ -28,6 +28,7 @@ def load(path: Path | str, *classes: type, **others: type) -> dict:
         types |= {
             field.name: hints[field.name]
             for field in dataclasses.fields(options_class)
+            if "description" in field.metadata
         }
     values = {}
     for line, name, value in _entries(Path(path)):
@@ -54,11 +55,13 @@ def _entries(path):
                 f"{'nothing' if root is None else 'something else'}"
             )
         for key, value in root.value:
-            yield (
-                key.start_mark.line + 1,
-                key.value,
-                loader.construct_object(value, deep=True),
-            )
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError(
+                    f"{path}, line {line}: expected a name. Received something "
+                    "else"
+                )
+            yield line, key.value, _value(f"{path}, line {line}", loader, value)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: expected a text in UTF-8. Received: {error}"
@@ -75,6 +78,17 @@ def _entries(path):
         ) from error
 
 
+def _value(place, loader, node):
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError as error:
+        # As of a date that there is not.
+        raise ValueError(
+            f"{place}: expected a value of YAML or JSON. Received: "
+            f"{node.value!r}"
+        ) from error
+
+
 def _of_type(place, name, value, of_type):
     # YAML takes 1e-3 for a word; a truth value is a number to Python.
     if of_type is float and not isinstance(value, bool):
@@ -82,6 +96,9 @@ def _of_type(place, name, value, of_type):
             return float(value)
         except (TypeError, ValueError):
             pass
+    # A word that looks like a number, as the number of a task.
+    if of_type is str and type(value) is int:
+        return str(value)
     if type(value) is of_type:
         return value
     raise ValueError(

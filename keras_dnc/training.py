@@ -75,6 +75,24 @@ def _lstm_of(count, width, task):
     )
 
 
+def check(task: Task, recipe: Recipe, seed: int):
+    """Refuses what cannot be trained, before there is work in it.
+
+    Args:
+        task: What to train on.
+        recipe: Sizes and settings.
+        seed: Seed of all that is random.
+
+    Raises:
+        ValueError: If a size, a setting or a length is out of its range.
+    """
+    curriculum.check(task, recipe)
+    if isinstance(task, GeneratedTask):
+        for lesson in (curriculum.lesson(task, recipe, []), task):
+            lesson.sample(1, np.random.default_rng(seed))
+    _new(task, recipe, seed)
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -96,7 +114,8 @@ def train(
         seed: Seed of all that is random.
         progress: Where each epoch is saved, and what was saved there before
             is gone on with.
-        callbacks: More callbacks of `model.fit`.
+        callbacks: More callbacks of `model.fit`, which is called once for
+            each lesson of a curriculum.
         **fit_arguments: More arguments of `model.fit`.
 
     Returns:
@@ -136,6 +155,9 @@ def train(
                 callbacks=[ends, *callbacks],
                 **fit_arguments,
             )
+            if model.stop_training and not ends.has_ended:
+                # Another callback ends the training.
+                break
     except FloatingPointError as error:
         if not progress:
             raise
@@ -157,6 +179,7 @@ class _LessonEnds(keras.callbacks.Callback):
         super().__init__()
         self._task, self._recipe = task, recipe
         self._lesson, self._scores = lesson, scores
+        self.has_ended = False
 
     def on_epoch_end(self, epoch, logs=None):
         self._scores.append(logs[self._task.metric])
@@ -164,10 +187,12 @@ class _LessonEnds(keras.callbacks.Callback):
             # Callbacks after this one log it too.
             logs["max_length"] = self._lesson.max_length
         settings = self._task, self._recipe, self._scores
-        self.model.stop_training = (
+        self.has_ended = (
             curriculum.is_over(*settings)
             or curriculum.lesson(*settings) != self._lesson
         )
+        if self.has_ended:
+            self.model.stop_training = True
 
 
 def _first_not_finite(task, recipe, seed, progress):

@@ -60,3 +60,17 @@ def data_folder():
     if not path.is_dir():
         pytest.fail(f"KERAS_DNC_DATA is not a folder: {folder}")
     return path
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Spares the training where it is not the point."""
+    from keras_dnc import training
+
+    monkeypatch.setattr(
+        training,
+        "train",
+        lambda task, recipe, seed, progress, callbacks, verbose: (
+            training.build_model(task, recipe)
+        ),
+    )

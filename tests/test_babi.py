@@ -196,6 +196,16 @@ def test_a_story_is_shown_word_by_word(task):
     ]
 
 
+def test_a_file_may_be_a_link_to_one_of_another_name(tmp_path):
+    folder = write_folder(tmp_path)
+    for path in [*folder.rglob("*.txt")]:
+        target = path.rename(tmp_path / f"{path.stem}-of-some-store")
+        path.symlink_to(target)
+    assert (
+        babi(folder).vocabulary == babi(write_folder(tmp_path / "a")).vocabulary
+    )
+
+
 def test_errors_of_guessing_are_those_of_the_training_answers(task):
     batch = task.encode(task.stories("train"))
     figures = task.score(np.eye(len(task.vocabulary))[batch.targets], batch)

@@ -25,6 +25,8 @@ def recipe(**changes):
         ([0.89], 2),
         ([0.9], 4),
         ([0.9, 0.1, 0.2], 4),
+        # Nine of ten in float32.
+        ([float(np.float32(0.9))], 4),
         ([0.9, 0.1, 0.95], 8),
         ([0.9, 0.1, 0.95, 0.99], 9),
         ([1.0] * 9, 9),
@@ -144,6 +146,26 @@ def test_what_was_cut_off_goes_on_in_its_lesson(scripted, after, tmp_path):
     assert (cut / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
     for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_callback_ends_the_training(scripted, tmp_path):
+    class Ends(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                self.model.stop_training = True
+
+    settings = recipe(curriculum=0.8, epochs=20)
+    training.train(
+        TASK, settings, 1, Progress(tmp_path), callbacks=[Ends()], verbose=0
+    )
+    assert lengths(tmp_path) == [2, 2, 4, 8]
+
+
+def test_a_missing_log_is_named(scripted, tmp_path):
+    training.train(TASK, recipe(), 1, Progress(tmp_path), verbose=0)
+    (tmp_path / "log.csv").unlink()
+    with pytest.raises(ValueError, match=r"log\.csv: expected a row for each"):
+        training.train(TASK, recipe(epochs=2), 1, Progress(tmp_path))
 
 
 def test_a_log_without_the_score_is_named(scripted, tmp_path):

@@ -58,6 +58,22 @@ def test_another_network_is_searched_too():
     assert "the gradient, which made dense" in found
 
 
+def test_outputs_of_another_network_are_searched_too():
+    class Below(keras.layers.Layer):
+        def call(self, inputs):
+            return ops.sqrt(inputs - 2)
+
+    inputs = keras.Input((None, 3))
+    model = keras.Model(
+        inputs,
+        keras.layers.LSTM(2, return_sequences=True)(Below()(inputs)),
+        name="below",
+    )
+    model.compile("sgd", "mse", jit_compile=False)
+    found = diagnosis.first_not_finite(model, batches())
+    assert found == "First to go wrong, in step 1: the outputs of 'below'"
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_what_it_is_trained_on_may_be_wrong(place):
     data = [[*parts] for parts in batches()]

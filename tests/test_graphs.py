@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dnc import training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import (
     FamilyInference,
@@ -890,15 +889,8 @@ def test_a_picture_shows_the_probability_of_each_digit():
 
 @pytest.mark.slow
 def test_a_model_for_random_graphs_answers_about_a_file(
-    tmp_path, capsys, monkeypatch
+    tmp_path, capsys, untrained
 ):
-    monkeypatch.setattr(
-        training,
-        "train",
-        lambda task, recipe, seed, progress, verbose: training.build_model(
-            task, recipe
-        ),
-    )
     out = str(tmp_path / "run")
     sizes = ["--sequences=8", "--test-sequences=5", "--controller=4"]
     sizes += ["--memory-size=3", "--word-size=2", "--no-picture"]

@@ -27,18 +27,6 @@ SMALL = [
 ]
 
 
-@pytest.fixture
-def untrained(monkeypatch):
-    """Spares the training where it is not the point."""
-    monkeypatch.setattr(
-        training,
-        "train",
-        lambda task, recipe, seed, progress, callbacks, verbose: (
-            training.build_model(task, recipe)
-        ),
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a small model trained on echo."""
@@ -153,6 +141,12 @@ def test_a_trace_is_of_the_first_test_sequences(trained, tmp_path):
     np.testing.assert_array_equal(saved.inputs, batch.inputs[:3, :time])
     np.testing.assert_allclose(saved.outputs, outputs[:, :time], atol=1e-5)
     assert main([*words, f"--out={out}"]) == 1
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("min_length: 7\nmax_length: 7\n")
+    words += [f"--settings={settings}", f"--out={out}", "--overwrite"]
+    assert main(words) == 0
+    longer = keras_dnc.Trace.load(out / "trace.npz")
+    assert longer.inputs.shape == (3, 14, 5)
 
 
 @pytest.mark.slow
@@ -239,11 +233,42 @@ def test_words_come_before_settings_of_a_file(tmp_path, untrained):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_name_is_needed_for_what_is_saved(capsys):
+    for words in (["train", "echo"], ["trace", "somewhere"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--out=."])
+        assert "expected the name of a folder" in capsys.readouterr().err
+
+
+def test_an_lstm_needs_no_matplotlib(tmp_path, untrained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ["train", "echo", *SMALL, "--lstm", f"--out={tmp_path / 'out'}"]
+    assert main(words) == 0
+
+
+def test_given_sequences_have_no_curriculum(tmp_path, capsys):
+    """And what was begun before is kept."""
+    folder = tmp_path / "en-10k"
+    folder.mkdir()
+    for part in ("train", "test"):
+        story = "1 John got the milk.\n2 What is John carrying?\tmilk\t1\n"
+        (folder / f"qa1_x_{part}.txt").write_text(story)
+    begun = tmp_path / "out-unfinished"
+    begun.mkdir()
+    (begun / "epoch-1.npz").write_bytes(b"")
+    words = ["train", "babi", f"--data={tmp_path}", "--curriculum=0.5"]
+    words += [f"--out={tmp_path / 'out'}", "--no-picture", "--overwrite"]
+    assert main(words) == 1
+    assert "`curriculum` must be 0" in capsys.readouterr().err
+    assert (begun / "epoch-1.npz").exists()
+
+
 def test_an_lstm_is_trained_without_a_picture(tmp_path, untrained):
     out = tmp_path / "out"
     assert main(["train", "echo", *SMALL, "--lstm", f"--out={out}"]) == 0
     assert not (out / "memory.png").exists()
-    assert runs.load_model(out).count_params() > 0
+    kinds = {type(x) for x in runs.load_model(out)._flatten_layers()}
+    assert keras.layers.LSTM in kinds and keras_dnc.DNC not in kinds
 
 
 def test_what_is_logged_for_tensorboard_is_in_the_folder(tmp_path):
@@ -272,6 +297,14 @@ def test_what_is_logged_for_tensorboard_is_in_the_folder(tmp_path):
         (["train", "echo", "--seed=-1"], "[Ss]eed must be between 0"),
         (["train", "echo", "--sparse-links=11"], "sparse_links=11"),
         (["train", "echo", "--bypass-dropout=1.5"], "bypass_dropout.*1.5"),
+        (["train", "echo", "--lstm", "--bypass-dropout=0.1"], "must be 0 for"),
+        (
+            [
+                *("train", "graph-shortest-path"),
+                *("--min-length=30", "--max-length=40"),
+            ],
+            "lengths that questions",
+        ),
         (["train", "babi"], "`data` must be the path"),
         (["train", "babi", "--data=nowhere"], "nowhere: expected the bAbI"),
         (["evaluate", "echo", "nowhere"], "nowhere.*expected a file"),

@@ -512,6 +512,20 @@ def test_seeds_of_other_settings_are_not_summed_up(
     assert re.search(message, capsys.readouterr().err)
 
 
+def test_a_new_seed_is_trained_as_those_that_are_done(tmp_path, capsys):
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}", "--seeds"]
+    assert main([*words, "1"]) == 0
+    others = [word for word in words if not word.startswith("--word-size")]
+    assert main([*others, "0..1", "--resume"]) == 1
+    assert (
+        "seed 1 must be trained as seed 0 is, with word_size=10. Received: "
+        "word_size=3"
+    ) in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out-seed-1"]
+    assert main([*words, "0..1", "--resume", "--overwrite"]) == 1
+    assert "Received both" in capsys.readouterr().err
+
+
 def test_a_seed_that_cannot_be_begun_is_named_before_any_is(tmp_path, capsys):
     (tmp_path / "out-seed-4-unfinished").mkdir()
     assert main(several(tmp_path)) == 1

@@ -38,6 +38,13 @@ def test_json_is_read_too(tmp_path):
     assert settings.load(path, Babi, Recipe) == values
 
 
+def test_the_number_of_a_task_is_its_name_too(tmp_path):
+    loaded = settings.load(written(tmp_path, "task: 1\n"), Babi)
+    assert loaded == {"task": "1"}
+    with pytest.raises(ValueError, match="expected one of data, embedding, la"):
+        settings.load(written(tmp_path, "vocabulary: [a]\n"), Babi)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -52,6 +59,8 @@ def test_json_is_read_too(tmp_path):
         ("clipnorm: [1]\n", r"line 1: expected clipnorm .* \[1\]"),
         ("lstm: 1\n", "line 1: expected lstm of type bool.* 1"),
         ("epochs: 3\nclipnorm: {", "line 2: expected YAML or JSON"),
+        ("? [epochs]\n: 1\n", "line 1: expected a name"),
+        ("epochs: 2020-13-45\n", "line 1: expected a value.* '2020-13-45'"),
         ("epochs: 3\r\n\r\nx: 4\r\n", "line 3: expected one of"),
         (b"\xff\xfe\x00", "expected a text in UTF-8"),
         (b"epochs: \x00", "expected YAML or JSON"),

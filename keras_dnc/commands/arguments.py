@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 
 from keras_dnc.tasks import TASKS, Task
 
@@ -129,6 +130,7 @@ def add_output(parser, folder: str, picture: str):
     add_seed(parser)
     parser.add_argument(
         "--out",
+        type=named_path,
         metavar="FOLDER",
         default=folder,
         help=f"where to save [{folder}]",
@@ -144,6 +146,16 @@ def add_output(parser, folder: str, picture: str):
         default=True,
         help=f"draw {picture}, with matplotlib",
     )
+
+
+def named_path(text: str) -> Path:
+    """Returns a path that has a name."""
+    path = Path(text)
+    if path.name in ("", ".."):
+        raise argparse.ArgumentTypeError(
+            f"expected the name of a folder, received {text!r}"
+        )
+    return path
 
 
 def count(text: str) -> int:

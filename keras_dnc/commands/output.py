@@ -45,7 +45,7 @@ def refuse_picture_without_matplotlib(is_wanted: bool):
     """
     if is_wanted and importlib.util.find_spec("matplotlib") is None:
         raise ModuleNotFoundError(
-            "the picture needs matplotlib: pip install keras_dnc[plots], or "
+            "the picture needs matplotlib: pip install 'keras_dnc[plots]', or "
             "leave the picture out with --no-picture"
         )
 

@@ -34,7 +34,7 @@ def write(
         examples: How many of them the page shows.
 
     Returns:
-        The `Trace` of what the page shows.
+        The `Trace` of the sequences that the page shows.
     """
     from keras_dnc.plots import memory_at_work
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_dnc import runs
+from keras_dnc import runs, settings
 from keras_dnc.commands import arguments, output, pictures
 from keras_dnc.tasks import TASKS
 
@@ -35,7 +35,17 @@ def add(commands):
         "--seed", type=int, default=0, help="of the sequences [0]"
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", default="trace", help="[trace]"
+        "--out",
+        type=arguments.named_path,
+        metavar="FOLDER",
+        default="trace",
+        help="where to save [trace]",
+    )
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="YAML or JSON with options of the task; the others are those of "
+        "training, or for a model of your own the task's defaults",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace that folder"
@@ -44,10 +54,10 @@ def add(commands):
 
 def run(options):
     """Writes the picture, the page and the arrays of a trace."""
-    out = Path(options.out)
+    out = options.out
     output.refuse_existing(out, options.overwrite)
     output.refuse_picture_without_matplotlib(is_wanted=True)
-    model, task = _loaded(Path(options.model), options.task)
+    model, task = _loaded(options)
     with output.unfinished(out) as folder:
         shown = pictures.write(
             folder, model, task, options.seed, options.examples
@@ -56,14 +66,19 @@ def run(options):
     output.print_saved(out)
 
 
-def _loaded(path, task_name):
+def _loaded(options):
     """Returns a model and its task, of a folder or of a file."""
-    if path.is_dir():
-        task = runs.load_task(path, task_name)
-        return runs.load_model(path), task
-    if task_name is None:
+    path = Path(options.model)
+    if not path.is_dir() and options.task is None:
         raise ValueError(
             f"--task must name what to ask {path}, a model that no folder "
             "tells the task of. Received none"
         )
-    return runs.load_model_file(path), TASKS[task_name]()
+    given = {}
+    if options.settings is not None:
+        name = options.task or runs.load_task(path).name
+        given = settings.load(options.settings, TASKS[name])
+    if path.is_dir():
+        task = runs.load_task(path, options.task, **given)
+        return runs.load_model(path), task
+    return runs.load_model_file(path), TASKS[options.task](**given)

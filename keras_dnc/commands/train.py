@@ -28,7 +28,7 @@ def add(commands):
         )
         arguments.add_output(parser, f"runs/{task.name}", "the memory at work")
         # Not given, a training that is resumed keeps its own.
-        parser.set_defaults(seed=None)
+        parser.set_defaults(seed=None, is_done=False)
         arguments.add_seeds(parser, default=None, shown="--seed alone")
         parser.add_argument(
             "--settings",
@@ -62,11 +62,17 @@ def run(options):
             f"--seed {options.seed} --seeds "
             + " ".join(map(str, options.seeds))
         )
+    if options.resume and options.overwrite:
+        raise ValueError(
+            "--seeds goes on with what is there, with --resume, or replaces "
+            "it, with --overwrite. Received both"
+        )
     trainings = {seed: _of_seed(options, seed) for seed in options.seeds}
     for of_seed in trainings.values():
         if not of_seed.is_done:
             _refuse_existing(Path(of_seed.out), of_seed)
             _refuse_unfinished(_unfinished_of(Path(of_seed.out)), of_seed)
+    _refuse_unlike(trainings)
     figures = {}
     for seed, of_seed in trainings.items():
         figures_of = _evaluated if of_seed.is_done else _trained
@@ -109,22 +115,40 @@ def _unfinished_of(out):
     return out.with_name(f"{out.name}-unfinished")
 
 
+def _refuse_unlike(trainings):
+    """Refuses seeds with different settings: a mean would say nothing."""
+    first, expected = None, None
+    for seed, of_seed in trainings.items():
+        task, recipe, _ = _settings(of_seed)
+        found = {**dataclasses.asdict(task), **dataclasses.asdict(recipe)}
+        if expected is None:
+            first, expected = seed, found
+        for name, value in found.items():
+            if value != expected[name]:
+                raise ValueError(
+                    f"seed {seed} must be trained as seed {first} is, with "
+                    f"{name}={expected[name]}. Received: {name}={value}"
+                )
+
+
 def _trained(options):
     """Trains and saves a network; returns its figures."""
     out = Path(options.out)
     unfinished = _unfinished_of(out)
     _refuse_existing(out, options)
-    output.refuse_picture_without_matplotlib(options.picture)
+    task, recipe, seed = _settings(options)
+    # An LSTM has no memory to draw.
+    is_drawn = options.picture and not recipe.lstm
+    output.refuse_picture_without_matplotlib(is_drawn)
     if options.tensorboard:
         require_tensorboard()
-    task, recipe, seed = (_resumed if options.resume else _begun)(
-        unfinished, options
-    )
+    if not options.resume:
+        _begin(unfinished, task, recipe, seed, options)
     callbacks = []
     if options.tensorboard:
         log_dir = unfinished / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(log_dir))
-        if options.picture and not recipe.lstm:
+        if is_drawn:
             first = pictures.first_sequences(task, seed, 1)
             callbacks.append(
                 TensorBoardTraces(log_dir / "memory", first.inputs)
@@ -141,8 +165,7 @@ def _trained(options):
     runs.save_settings(unfinished, task, recipe, seed)
     figures = training.evaluate(model, task, seed)
     model.save(unfinished / runs.MODEL_FILE)
-    # An LSTM has no memory to draw.
-    if options.picture and not recipe.lstm:
+    if is_drawn:
         pictures.write(unfinished, model, task, seed)
     output.rename(unfinished, out)
     Progress(out).delete()
@@ -151,15 +174,8 @@ def _trained(options):
 
 def _evaluated(options):
     """Returns the figures of a network that was trained before."""
-    folder = Path(options.out)
-    task, recipe, seed = _resumed(folder, options)
-    _, trained, _ = runs.load_settings(folder, options.task_name)
-    if recipe.epochs != trained.epochs:
-        raise ValueError(
-            f"{folder}: trained for {trained.epochs} epochs to its end. "
-            f"Received: epochs={recipe.epochs}"
-        )
-    return training.evaluate(runs.load_model(folder), task, seed)
+    task, _, seed = _settings(options)
+    return training.evaluate(runs.load_model(Path(options.out)), task, seed)
 
 
 def _print_summary(figures):
@@ -175,23 +191,37 @@ def _print_summary(figures):
         print(" | ".join([name, *cells]))
 
 
-def _begun(folder, options):
-    """Makes the folder of a training; returns task, recipe and seed."""
+def _settings(options):
+    """Returns task, recipe and seed: those given, or of what is there."""
+    out = Path(options.out)
+    if options.is_done:
+        task, recipe, seed = _resumed(out, options)
+        _, trained, _ = runs.load_settings(out, options.task_name)
+        if recipe.epochs != trained.epochs:
+            raise ValueError(
+                f"{out}: trained for {trained.epochs} epochs to its end. "
+                f"Received: epochs={recipe.epochs}"
+            )
+        return task, recipe, seed
+    if options.resume:
+        return _resumed(_unfinished_of(out), options)
     task_class = TASKS[options.task_name]
     task = task_class(**arguments.given(options, task_class))
     recipe = dataclasses.replace(
         task.recipe, **arguments.given(options, Recipe)
     )
-    seed = options.seed or 0
+    return task, recipe, options.seed or 0
+
+
+def _begin(folder, task, recipe, seed, options):
+    """Makes the folder of a training."""
     # What is wrong with them shows before a folder is made, or replaced.
-    keras.utils.set_random_seed(seed)
-    training.build_model(task, recipe)
+    training.check(task, recipe, seed)
     _refuse_unfinished(folder, options)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     runs.save_settings(folder, task, recipe, seed)
-    return task, recipe, seed
 
 
 def _resumed(folder, options):

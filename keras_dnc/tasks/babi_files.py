@@ -1,6 +1,7 @@
 """The files of the bAbI data set: where they are and how they read."""
 
 import fnmatch
+import os
 import re
 import tarfile
 import zlib
@@ -130,7 +131,11 @@ def _answer(fields, place):
 
 def _read_folder(folder, patterns):
     """Returns place and content of the files of tasks that are there."""
-    paths = {str(path.resolve()): path for path in folder.rglob("qa*.txt")}
+    # Names of links, not of what they lead to.
+    paths = {
+        Path(os.path.abspath(path)).as_posix(): path
+        for path in folder.rglob("qa*.txt")
+    }
     return {
         task: (str(paths[name]), paths[name].read_bytes())
         for task, name in _found(patterns, sorted(paths)).items()

@@ -116,6 +116,11 @@ class Recipe(Settings):
                     f"`{name}` must be a share of at most 1. Received: "
                     f"{name}={share}"
                 )
+        if self.lstm and self.bypass_dropout:
+            raise ValueError(
+                "`bypass_dropout` must be 0 for an LSTM, which has no memory "
+                f"to pass by. Received: bypass_dropout={self.bypass_dropout}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
