@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Iterable
 
 import keras
 
@@ -171,6 +172,29 @@ def layer(name: str, value) -> keras.layers.Layer:
             f"`{name}` must be a Keras layer. Received: {name}={value!r}"
         )
     return value
+
+
+def feature_names(name: str, value, count: int) -> list[str]:
+    """Returns the name of each feature, its number where none are given.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed: strings, or None.
+        count: The number of features.
+
+    Raises:
+        ValueError: If `value` is neither None nor `count` strings.
+    """
+    if value is None:
+        return [str(feature) for feature in range(count)]
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    names = [*value] if is_list else []
+    if len(names) != count or not all(isinstance(x, str) for x in names):
+        raise ValueError(
+            f"`{name}` must be {count} strings, one a feature. Received: "
+            f"{name}={value!r}"
+        )
+    return names
 
 
 def shapes(**tensors):

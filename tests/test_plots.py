@@ -1,7 +1,9 @@
 """Pictures hold the data that they say they hold."""
 
+import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="needs the extra `plots`")
 
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import keras_dnc
-from keras_dnc import bayesian, plots
+from keras_dnc import bayesian, plots, viewer
 from keras_dnc.interface import InterfaceVector
 from keras_dnc.plots import memory_at_work
+from keras_dnc.plots.traces import MODE_COLORS
 from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.state import DNCState
 from keras_dnc.tracing import Trace, trace
@@ -64,6 +68,84 @@ def test_each_panel_shows_its_part_of_the_chosen_example(traced):
     assert list(shown) == list(expected)
     for title, array in expected.items():
         np.testing.assert_array_equal(shown[title], array, err_msg=title)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (
+            {"targets": np.ones((3, 7, 2))},
+            r"`targets` must .* \(T, Y\), T=7.* \(3, 7, 2\)",
+        ),
+        # One step is not stretched over all, and `steps` counts later.
+        ({"targets": np.ones((1, 2))}, "`targets` must .* T=7"),
+        ({"targets": np.ones((4, 2)), "steps": 4}, "`targets` must .* T=7"),
+        ({"targets": np.ones((7, 3))}, "`targets` must .* Y=2"),
+        ({"answers": np.ones((3, 7, 2))}, "`answers` must have the shape"),
+        ({"answers": np.ones((8, 2))}, "`answers` must .* T=7"),
+        ({"input_labels": [*"abc"]}, "`input_labels` must be 4 strings"),
+        ({"input_labels": [*"abcde"]}, "`input_labels` must be 4 strings"),
+        ({"input_labels": "abcd"}, "`input_labels` must be 4 strings"),
+        ({"input_labels": []}, "`input_labels` must be 4 strings"),
+        ({"output_labels": ["a"]}, "`output_labels` must be 2 strings"),
+        ({"output_labels": [1, 2]}, r"must be 2 strings.*=\[1, 2\]"),
+        (
+            {"answers": np.ones((7, 3)), "output_labels": ["a", "b"]},
+            "`output_labels` must be 3 strings",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_trace_is_refused(traced, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        memory_at_work(traced, **arguments)
+
+
+def test_what_fits_is_cut_to_the_steps(traced):
+    targets, answers = some(7, 3), -some(7, 3)
+    figure = memory_at_work(
+        traced,
+        targets.tolist(),
+        answers,
+        steps=4,
+        output_labels=np.array(["a", "b", "c"]),
+    )
+    np.testing.assert_array_equal(panels(figure)["target"], targets[:4])
+    np.testing.assert_array_equal(panels(figure)["output"], answers[:4])
+    labels = {axes.get_ylabel(): names(axes.yaxis) for axes in figure.axes}
+    assert labels["target"] == labels["output"] == ["a", "b", "c"]
+
+
+def test_gates_and_modes_of_hidden_steps_are_not_drawn():
+    layer = keras_dnc.DNC(2, controller=8, memory_size=6, word_size=5)
+    inputs = np.random.default_rng(0).random((2, 4, 3)).astype("float32")
+    layer(inputs)
+    mask = np.array([[1, 1, 1, 1], [1, 0, 1, 0]], bool)
+    traced = trace(layer, inputs, mask=mask)
+    interface = traced.interface
+    gates = np.concatenate(
+        [
+            interface.free_gates[1],
+            interface.allocation_gates[1],
+            interface.write_gates[1],
+        ],
+        axis=-1,
+    )
+    gates[[1, 3]] = np.nan
+    whole = panels(memory_at_work(traced, example=1))
+    np.testing.assert_array_equal(whole.pop("gates"), gates)
+    # The mask hides nothing of the state, which stays as it was.
+    assert all(np.isfinite(array).all() for array in whole.values())
+    axes = plots.gates(traced, example=1, steps=3)
+    np.testing.assert_array_equal(
+        np.ma.filled(shown(axes), np.nan), gates[:3].T
+    )
+    axes = plots.read_modes(traced, example=1, steps=3)
+    for i, patch in enumerate(axes.patches):
+        above, _, below = patch.get_data()
+        assert np.isnan(above).tolist() == [False, True, False]
+        expected = interface.read_modes[1, [0, 2], 0, i]
+        np.testing.assert_allclose((above - below)[[0, 2]], expected, atol=1e-6)
+    assert np.isfinite(shown(plots.gates(traced))).all()
 
 
 def test_labels_name_features_slots_and_gates(traced):
@@ -230,6 +312,23 @@ def test_modes_of_one_write_head_have_no_numbers():
     assert labels == ["backward", "content", "forward"]
 
 
+def test_the_viewer_has_the_colors_of_modes():
+    page = viewer.page(of_hand())
+    for mode, color in MODE_COLORS.items():
+        assert re.search(rf"\.{mode} {{\s*background: {color};", page)
+
+
+def test_modes_differ_in_gray_print():
+    # The lightness L* of CIE 1976; white paper has 100.
+    linear = [
+        [((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        for color in MODE_COLORS.values()
+    ]
+    luminances = linear @ np.array([0.2126, 0.7152, 0.0722])
+    lightness = sorted([*(116 * np.cbrt(luminances) - 16), 100])
+    assert min(b - a for a, b in pairwise(lightness)) > 12
+
+
 def written_one_by_one():
     """Slots 2, 0, 3 written in turn by the second head, slot 1 hardly."""
     written = np.zeros((1, 3, 2, 4))
@@ -389,13 +488,13 @@ def test_no_picture_is_left_out_here():
         (lambda t: plots.link(t, order="read"), "order='read'"),
         (
             lambda t: plots.link(t._replace(state=t.state._replace(link=()))),
-            "with links",
+            "with links. Received one without$",
         ),
         (
             lambda t: plots.read_modes(
                 t._replace(interface=t.interface._replace(read_modes=()))
             ),
-            "with read modes",
+            "with read modes. Received one without$",
         ),
     ],
 )
@@ -476,6 +575,12 @@ def test_other_logs_are_refused(tmp_path):
     for uneven in ({}, {"loss": [1.0], "mse": [1.0, 2.0]}, {"loss": 1.0}):
         with pytest.raises(ValueError, match="as many numbers"):
             plots.training_curves(uneven)
+    no_epochs = {"loss": []}, {"epoch": []}, keras.callbacks.History()
+    for empty in no_epochs:
+        with pytest.raises(
+            ValueError, match="`log` must .* at least one epoch"
+        ):
+            plots.training_curves(empty)
     with pytest.raises(ValueError, match="1 to 5 names"):
         plots.training_curves({"loss": [1.0]}, [])
 
@@ -553,6 +658,57 @@ def test_no_probabilities_are_refused(probabilities, labels, match):
         plots.reliability_diagram(np.asarray(probabilities), np.array(labels))
 
 
+def figures_of(**changed):
+    names = "accuracy in %", "calibration error", "total uncertainty"
+    return {**dict.fromkeys(names, 0.5), "epistemic": 0.25, **changed}
+
+
+def test_uncertainty_by_length_is_that_of_each_length():
+    rows = {
+        length: {
+            "accuracy in %": 100 - length,
+            "calibration error": length / 50,
+            "total uncertainty": length / 10,
+            "epistemic": length / 20,
+            "symbols": "not drawn",
+        }
+        for length in (3, 4, 6)
+    }
+    above, below = plots.uncertainty_by_length(rows, trained=4).axes
+    expected = {
+        "share right": [[3, 0.97], [4, 0.96], [6, 0.94]],
+        "calibration error": [[3, 0.06], [4, 0.08], [6, 0.12]],
+        "total": [[3, 0.3], [4, 0.4], [6, 0.6]],
+    }
+    found = {**lines(above), **lines(below)}
+    assert list(found) == list(expected)
+    for name, points in expected.items():
+        np.testing.assert_allclose(found[name], points, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ({}, "`rows` must have the figures of one length or more"),
+        ([figures_of()], "`rows` must have the figures of one length or more"),
+        ({"3": figures_of()}, "integers in their order"),
+        ({4: figures_of(), 3: figures_of()}, "integers in their order"),
+        ({3: figures_of(), 4: {"epistemic": 1.0}}, r"rows\[4\]=.*epistemic"),
+        ({3: 0.5}, r"rows\[3\]=0.5"),
+        ({3: figures_of(epistemic="x")}, r"`rows\[3\]\['epistemic'\]` must"),
+        ({3: figures_of(epistemic=np.nan)}, "a finite number. .*=nan"),
+    ],
+)
+def test_other_figures_of_lengths_are_refused(rows, match):
+    with pytest.raises(ValueError, match=match):
+        plots.uncertainty_by_length(rows, trained=3)
+
+
+def test_a_length_of_training_is_a_positive_integer():
+    with pytest.raises(ValueError, match="`trained` must be .*trained=0"):
+        plots.uncertainty_by_length({3: figures_of()}, trained=0)
+
+
 def entropy(p):
     return -sum(x * np.log(x) for x in p)
 
@@ -621,6 +777,9 @@ def test_uncertainty_of_other_shapes_is_refused():
     of_regression = bayesian.summarize_regression(np.ones((5, 2, 3, 1)))
     with pytest.raises(ValueError, match="must be of classes along sequences"):
         plots.uncertainty_along(of_regression)
+    of_one = prediction._replace(mean=prediction.mean[..., 1:])
+    with pytest.raises(ValueError, match=r"two classes or more.*\(2, 3, 1\)"):
+        plots.uncertainty_along(of_one, np.zeros((2, 3), int))
     with pytest.raises(ValueError, match="integers from 0 to 1"):
         plots.uncertainty_along(prediction, np.full((2, 3), 2))
 

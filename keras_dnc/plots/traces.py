@@ -21,14 +21,16 @@ from keras_dnc.plots.drawing import (
 )
 from keras_dnc.sparse_linkage import SparseLink
 from keras_dnc.tracing import Trace
+from keras_dnc.validation import feature_names, shapes
 
 # From dark blue over gray to yellow, ever lighter: the sign of a number shows
 # in gray print too.
 SIGNED_COLORS = "cividis"
-# Of the palette of Okabe and Ito; dark, light and between in gray print.
+# Blue and orange of the palette of Okabe and Ito, and a gray; dark, light and
+# between in gray print. The viewer has the same, in `viewer.css`.
 MODE_COLORS = {
     "backward": "#0072b2",
-    "content": "#ececec",
+    "content": "#d0d0d0",
     "forward": "#e69f00",
 }
 # The weighting from which a slot counts as written.
@@ -50,12 +52,13 @@ def memory_at_work(
 
     Input, target and answer, the write and the read weightings of each head,
     and the gates, all over the same time axis and on one scale of color.
-    Values outside [0, 1] are drawn as its ends.
+    Values outside [0, 1] are drawn as its ends. The gates of steps that a mask
+    hides are left blank.
 
     Args:
         trace: A `Trace`.
         targets: What was asked for, shape `(T, Y)`; no panel without.
-        answers: The outputs as they are to be shown, shape `(T, units)`, with
+        answers: The outputs as they are to be shown, shape `(T, Y)`, with
             NaN where nothing is; default the trace's outputs.
         example: The sequence's number in the batch.
         steps: How many steps to draw; default all.
@@ -66,16 +69,29 @@ def memory_at_work(
         The `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If there is no such sequence, or no number of steps.
+        ValueError: If there is no such sequence, no number of steps, or if
+            targets, answers or labels do not fit the trace.
     """
     example = place("example", example, len(trace.outputs))
     time = first_steps(steps, trace.outputs.shape[1])
     state = trace.state
-    answers = trace.outputs[example] if answers is None else answers
-    panels = [("input", trace.inputs[example], input_labels)]
+    inputs, outputs = trace.inputs[example], trace.outputs[example]
+    answers = outputs if answers is None else np.asarray(answers)
+    checked = {"inputs": (inputs, "TX"), "answers": (answers, "TY")}
+    of_outputs = {"output": answers}
     if targets is not None:
-        panels.append(("target", targets, output_labels))
-    panels.append(("output", answers, output_labels))
+        targets = np.asarray(targets)
+        checked["targets"] = (targets, "TY")
+        of_outputs = {"target": targets, **of_outputs}
+    shapes(**checked)
+    input_labels = feature_names("input_labels", input_labels, inputs.shape[1])
+    output_labels = feature_names(
+        "output_labels", output_labels, answers.shape[1]
+    )
+    panels = [
+        ("input", inputs, input_labels),
+        *((title, array, output_labels) for title, array in of_outputs.items()),
+    ]
     slots = [f"slot {n}" for n in range(state.memory.shape[2])]
     for title, of_heads in (
         ("write weighting", state.write_weightings[example]),
@@ -86,14 +102,7 @@ def memory_at_work(
     by_name = gate_rows(trace, example)
     panels.append(("gates", np.stack([*by_name.values()], -1), [*by_name]))
     return _over_time(
-        [
-            (
-                title,
-                array[time],
-                rows or [str(i) for i in range(array.shape[1])],
-            )
-            for title, array, rows in panels
-        ]
+        [(title, array[time], rows) for title, array, rows in panels]
     )
 
 
@@ -219,6 +228,8 @@ def gates(
 ) -> Axes:
     """Draws the gates: a row for each free, allocation and write gate.
 
+    Steps that a mask hides are left blank.
+
     Args:
         trace: A `Trace`.
         example: The sequence's number in the batch.
@@ -252,7 +263,8 @@ def gate_rows(trace: Trace, example) -> dict[str, np.ndarray]:
         example: What to take of the batch: a number, or a slice.
 
     Returns:
-        Arrays of shape `(T,)`, or `(B, T)` for a slice.
+        Arrays of shape `(T,)`, or `(B, T)` for a slice, with NaN at steps that
+        the mask hides.
     """
     interface = trace.interface
     of_kinds = {
@@ -261,7 +273,9 @@ def gate_rows(trace: Trace, example) -> dict[str, np.ndarray]:
         "write": interface.write_gates,
     }
     return {
-        f"{kind} {head + 1}": array[example, ..., head]
+        f"{kind} {head + 1}": np.where(
+            trace.mask[example], array[example, ..., head], np.nan
+        )
         for kind, array in of_kinds.items()
         for head in range(array.shape[-1])
     }
@@ -277,7 +291,7 @@ def read_modes(
     """Draws a read head's modes as bands that add up to 1.
 
     From below: backward along the links of each write head, by content,
-    forward.
+    forward. Steps that a mask hides are left blank.
 
     Args:
         trace: A `Trace`.
@@ -290,13 +304,15 @@ def read_modes(
         The `matplotlib.axes.Axes`.
 
     Raises:
-        ValueError: If the DNC reads by content alone, or an argument is out
-            of its range.
+        ValueError: If the DNC has no read modes, or an argument is out of its
+            range.
     """
     modes = trace.interface.read_modes
     _refuse_absent("read modes", modes)
     example, head = _places(modes, example, head)
-    modes = modes[example, first_steps(steps, modes.shape[1]), head]
+    time = first_steps(steps, modes.shape[1])
+    is_read = trace.mask[example, time, np.newaxis]
+    modes = np.where(is_read, modes[example, time, head], np.nan)
     axes = axes_of(ax, width_of(len(modes)) + 1, 2.6)
     edges = np.cumsum(modes, axis=1)
     for i, name in enumerate(mode_names(modes.shape[1])):
@@ -475,6 +491,5 @@ def _places(array, example, head):
 def _refuse_absent(name, part):
     if not is_present(part):
         raise ValueError(
-            f"`trace` must be of a DNC with {name}. Received one of a DNC that "
-            "reads by content alone"
+            f"`trace` must be of a DNC with {name}. Received one without"
         )

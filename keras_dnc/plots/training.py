@@ -92,7 +92,9 @@ def _figures(log):
     if isinstance(log, (str, os.PathLike)):
         return _read(Path(log))
     if isinstance(log, keras.callbacks.History):
-        log = {"epoch": [1 + epoch for epoch in log.epoch], **log.history}
+        # One that no training has used has no attribute `epoch`.
+        epochs = getattr(log, "epoch", ())
+        log = {"epoch": [1 + epoch for epoch in epochs], **log.history}
     if not isinstance(log, Mapping):
         raise ValueError(
             "`log` must be the path of a log.csv, a keras.callbacks.History or "
@@ -114,6 +116,11 @@ def _figures(log):
             f"Received the shapes {shapes}"
         )
     epochs = np.arange(1, 1 + len(next(iter(figures.values()))))
+    if not len(epochs):
+        raise ValueError(
+            "`log` must hold the figures of at least one epoch. Received none: "
+            f"log={log!r}"
+        )
     return {"epoch": epochs, **figures}
 
 

@@ -1,5 +1,6 @@
 """Pictures of how sure a model is, and of how right it is to be."""
 
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,7 +18,15 @@ from keras_dnc.plots.drawing import (
     time_axis,
     width_of,
 )
+from keras_dnc.validation import positive_integer, real_number
 
+# What `uncertainty_by_length` draws of each length.
+FIGURES = (
+    "accuracy in %",
+    "calibration error",
+    "total uncertainty",
+    "epistemic",
+)
 EPISTEMIC_COLOR = "tab:blue"
 ALEATORIC_COLOR = "lightsteelblue"
 
@@ -28,28 +37,41 @@ def uncertainty_by_length(
     """Draws accuracy and uncertainty over the length of sequences.
 
     Args:
-        rows: For each length the figures "accuracy in %", "calibration error",
-            and, in nats, "total uncertainty" and "epistemic".
+        rows: For each length, from the shortest on, the figures "accuracy in
+            %", "calibration error", and, in nats, "total uncertainty" and
+            "epistemic"; others are not drawn.
         trained: The longest length of training.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If there is no length, if they are not in their order, if a
+            figure is missing or not a finite number, or if `trained` is not a
+            positive integer.
     """
-    lengths = [*rows]
-
-    def column(name):
-        return np.array([row[name] for row in rows.values()])
-
+    trained = positive_integer("trained", trained)
+    lengths = _lengths(rows)
+    right, error, total, epistemic = (
+        np.array(
+            [
+                real_number(f"rows[{n}][{name!r}]", rows[n][name])
+                for n in lengths
+            ]
+        )
+        for name in FIGURES
+    )
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    right = column("accuracy in %") / 100
-    above.plot(lengths, right, "o-", color="black", label="share right")
+    above.plot(lengths, right / 100, "o-", color="black", label="share right")
     above.plot(
         lengths,
-        column("calibration error"),
+        error,
         "s--",
         color="tab:red",
         label="calibration error",
     )
     above.set_ylim(-0.03, 1.03)
-    total, epistemic = column("total uncertainty"), column("epistemic")
     below.fill_between(
         lengths, epistemic, color=EPISTEMIC_COLOR, label="epistemic (weights)"
     )
@@ -68,6 +90,24 @@ def uncertainty_by_length(
     below.legend(loc="upper left")
     above.set_title("lengths of training shaded", fontsize="small")
     return figure
+
+
+def _lengths(rows):
+    """Returns the lengths of rows that have all figures."""
+    lengths = [*rows] if isinstance(rows, Mapping) else []
+    are_numbers = all(isinstance(x, numbers.Integral) for x in lengths)
+    if not lengths or not are_numbers or lengths != sorted(lengths):
+        raise ValueError(
+            "`rows` must have the figures of one length or more, integers in "
+            f"their order. Received: rows={rows!r}"
+        )
+    for length, row in rows.items():
+        if not isinstance(row, Mapping) or not row.keys() >= {*FIGURES}:
+            raise ValueError(
+                f"`rows` must have the figures {FIGURES} of each length. "
+                f"Received: rows[{length}]={row!r}"
+            )
+    return lengths
 
 
 def reliability_diagram(
@@ -221,7 +261,8 @@ def uncertainty_along(
 
     Args:
         prediction: A `bayesian.Prediction` of classes: `mean` of shape
-            `(B, T, classes)`, the rest of shape `(B, T)`.
+            `(B, T, classes)` with two classes or more, the rest of shape
+            `(B, T)`.
         labels: The right class numbers, of shape `(B, T)`. Where another class
             is the most probable, the step is marked.
         mask: Whether each step counts, of shape `(B, T)`; others are left
@@ -238,11 +279,16 @@ def uncertainty_along(
     """
     mean, *uncertainties = (np.asarray(part) for part in prediction)
     shape = mean.shape[:-1]
-    if len(shape) != 2 or any(part.shape != shape for part in uncertainties):
+    if (
+        len(shape) != 2
+        or mean.shape[2] < 2
+        or any(part.shape != shape for part in uncertainties)
+    ):
         raise ValueError(
             "`prediction` must be of classes along sequences: a mean of shape "
-            "(B, T, classes), and the uncertainties of shape (B, T). Received "
-            f"the shapes {[np.shape(part) for part in prediction]}"
+            "(B, T, classes) with the probability of each of two classes or "
+            "more, and the uncertainties of shape (B, T). Received the shapes "
+            f"{[np.shape(part) for part in prediction]}"
         )
     mask = np.ones(shape, bool) if mask is None else np.asarray(mask) > 0
     for name, array in (("mask", mask), ("labels", labels)):

@@ -6,14 +6,14 @@ import json
 import os
 import string
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from keras_dnc.tracing import Trace
-from keras_dnc.validation import shapes
+from keras_dnc.validation import feature_names, shapes
 from keras_dnc.viewer.parts import Shown, shown
 
 # One module in the page, in this order.
@@ -78,8 +78,12 @@ def page(
     found = [shown(trace, targets, answers, number) for number in numbers]
     description = {
         "sizes": found[0].sizes,
-        "inputLabels": _labels("input_labels", input_labels, trace.inputs),
-        "outputLabels": _labels("output_labels", output_labels, answers),
+        "inputLabels": feature_names(
+            "input_labels", input_labels, trace.inputs.shape[2]
+        ),
+        "outputLabels": feature_names(
+            "output_labels", output_labels, answers.shape[2]
+        ),
         "examples": [
             {"number": number, "parts": one.table}
             for number, one in zip(numbers, found, strict=True)
@@ -131,21 +135,6 @@ def _examples(examples, batch_size):
             f"{batch_size - 1}. Received: examples={examples}"
         )
     return numbers.tolist()
-
-
-def _labels(name, labels, features):
-    """Returns the name of each feature of an array `(B, T, features)`."""
-    count = features.shape[-1]
-    if labels is None:
-        return [str(feature) for feature in range(count)]
-    is_list = isinstance(labels, Iterable) and not isinstance(labels, str)
-    names = [*labels] if is_list else []
-    if len(names) != count or not all(isinstance(x, str) for x in names):
-        raise ValueError(
-            f"`{name}` must be {count} strings, one a feature. Received: "
-            f"{name}={labels!r}"
-        )
-    return names
 
 
 def _file(name):
