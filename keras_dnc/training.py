@@ -87,10 +87,10 @@ def check(task: Task, recipe: Recipe, seed: int):
         ValueError: If a size, a setting or a length is out of its range.
     """
     curriculum.check(task, recipe)
+    _new(task, recipe, seed)
     if isinstance(task, GeneratedTask):
         for lesson in (curriculum.lesson(task, recipe, []), task):
             lesson.sample(1, np.random.default_rng(seed))
-    _new(task, recipe, seed)
 
 
 def train(
