@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0, or 1 after an error, which is printed. Words that
         are no command end the process with status 2, as argparse does.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         options.run(options)
     except (
@@ -40,18 +40,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's words."""
+    words = argparse.ArgumentParser(
         prog="python -m keras_dnc",
         description=(
             "Trains and evaluates Differentiable Neural Computers and Bayesian "
             "networks."
         ),
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = words.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
-    return parser
+    return words
 
 
 if __name__ == "__main__":

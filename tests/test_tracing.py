@@ -45,6 +45,53 @@ def test_a_trace_ends_where_the_layer_ends():
     )
 
 
+def test_the_arrays_make_those_of_the_next_step_and_the_outputs():
+    layer = keras_dnc.DNC(
+        3, controller=8, memory_size=6, word_size=5, return_sequences=True
+    )
+    inputs = np.random.default_rng(2).normal(size=(2, 7, 4)).astype("float32")
+    outputs = ops.convert_to_numpy(layer(inputs))
+    state, interface = (found := trace(layer, inputs)).state, found.interface
+
+    # Of the step before; the first begins from zeros.
+    before = keras.tree.map_structure(
+        lambda part: (
+            np.roll(part, 1, axis=1)
+            * (np.arange(7) > 0).reshape(1, 7, *[1] * (part.ndim - 2))
+        ),
+        state,
+    )
+    w = state.write_weightings[:, :, 0]
+    expected = {}
+    erased = 1 - w[..., None] * interface.erase_vectors
+    expected["memory"] = (
+        before.memory * erased + w[..., None] * interface.write_vectors
+    )
+    freed = interface.free_gates[..., None] * before.read_weightings
+    kept = np.prod(1 - freed, axis=2)
+    w_before = before.write_weightings[:, :, 0]
+    expected["usage"] = (
+        before.usage + w_before - before.usage * w_before
+    ) * kept
+    p = before.precedence[:, :, 0]
+    links = (1 - w[..., None] - w[..., None, :]) * before.link[:, :, 0]
+    links += w[..., None] * p[..., None, :]
+    links *= 1 - np.eye(6)
+    expected["link"] = links[:, :, None]
+    precedence = (1 - w.sum(-1, keepdims=True)) * p + w
+    expected["precedence"] = precedence[:, :, None]
+    expected["reads"] = state.read_weightings @ state.memory
+    for name, array in expected.items():
+        np.testing.assert_allclose(getattr(state, name), array, atol=1e-6)
+
+    hidden, _ = state.controller_states
+    kernel, bias = layer.cell.output_projection.get_weights()
+    reads = state.reads.reshape(2, 7, -1)
+    features = np.concatenate([hidden, reads], axis=-1)
+    np.testing.assert_allclose(features @ kernel + bias, outputs, atol=1e-6)
+    np.testing.assert_allclose(found.outputs, outputs, atol=1e-6)
+
+
 def test_the_interface_of_a_step_is_what_the_write_head_used():
     layer = keras_dnc.DNC(3, controller=8, memory_size=6, word_size=5)
     inputs = np.random.default_rng(1).normal(size=(1, 4, 4)).astype("float32")
