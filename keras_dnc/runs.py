@@ -51,16 +51,36 @@ def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
             the training ran on another backend.
     """
     task = load_task(folder, name)
+    recipe, seed, backend = _load_training(folder)
+    if backend != keras.backend.backend():
+        raise ValueError(
+            f"{folder / RECIPE_FILE}: expected a training on the present "
+            f"backend, {keras.backend.backend()}. Received one on {backend}"
+        )
+    return task, recipe, seed
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """Loads the sizes and settings of a training.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged, or an option is out of its range.
+    """
+    recipe, *_ = _load_training(folder)
+    return recipe
+
+
+def _load_training(folder):
+    """Returns the recipe, the seed and the backend of a training."""
     file = folder / RECIPE_FILE
     saved = _read(file, "seed")
     seed, backend = saved.pop("seed"), saved.pop("backend", None)
     _check_names(file, saved, Recipe)
-    if backend != keras.backend.backend():
-        raise ValueError(
-            f"{file}: expected a training on the present backend, "
-            f"{keras.backend.backend()}. Received one on {backend}"
-        )
-    return task, Recipe(**saved), seed
+    return Recipe(**saved), seed, backend
 
 
 def load_task(folder: Path, name: str | None = None, **options) -> Task:

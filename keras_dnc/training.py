@@ -1,5 +1,6 @@
 """Training a DNC on a task, and what it scores."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -73,6 +74,32 @@ def _lstm_of(count, width, task):
         ],
         name="lstm",
     )
+
+
+def resized(
+    model: keras.Model, task: Task, recipe: Recipe, memory_size: int
+) -> keras.Model:
+    """Returns a model of the same weights with another number of slots.
+
+    Args:
+        model: A model that `train` returned, or that was saved and loaded.
+        task: What it was trained on.
+        recipe: Its sizes and settings.
+        memory_size: The number of slots.
+
+    Raises:
+        ValueError: If it has no memory, or too few slots for its settings.
+    """
+    if recipe.lstm:
+        raise ValueError(
+            "`memory_size` is of a DNC. Received an LSTM, and memory_size="
+            f"{memory_size}"
+        )
+    other = build_model(
+        task, dataclasses.replace(recipe, memory_size=memory_size)
+    )
+    other.set_weights(model.get_weights())
+    return other
 
 
 def check(task: Task, recipe: Recipe, seed: int):

@@ -181,6 +181,35 @@ def test_what_cannot_be_traced_is_named(words, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_memory_of_other_size_has_the_weights_of_training(
+    tmp_path, untrained, capsys
+):
+    out = tmp_path / "out"
+    words = ["train", "echo", *SMALL, f"--out={out}", "--no-picture"]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "echo", str(out), "--memory-size=7"]) == 0
+    rows = dict(
+        line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()
+    )
+    layer = runs.load_model(out).get_layer("dnc")
+    other = keras_dnc.DNC.from_config({**layer.get_config(), "memory_size": 7})
+    batch = Echo().sample(5, np.random.default_rng([0, 1]))
+    other.build(batch.inputs.shape)
+    other.set_weights(layer.get_weights())
+    outputs = keras.ops.convert_to_numpy(other(batch.inputs))
+    counts = batch.weights > 0
+    errors = np.square(outputs - batch.targets)[counts].mean(-1)
+    figure = float(rows["mean squared error"])
+    assert figure == pytest.approx(errors.mean(), rel=1e-3)
+
+    words[words.index(f"--out={out}")] = f"--out={tmp_path / 'lstm'}"
+    assert main([*words, "--lstm"]) == 0
+    words = ["evaluate", "echo", str(tmp_path / "lstm"), "--memory-size=7"]
+    assert main(words) == 1
+    assert "Received an LSTM, and memory_size=7" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_same_seed_trains_the_same_weights(trained):
     task = Echo(sequences=8, test_sequences=5)

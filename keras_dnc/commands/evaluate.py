@@ -20,6 +20,12 @@ def add(commands):
             task,
         )
         parser.add_argument(
+            "--memory-size",
+            type=arguments.positive,
+            metavar="INT",
+            help="slots of the memory, which no weight is of [as in training]",
+        )
+        parser.add_argument(
             "--seed", type=int, default=0, help="of the sequences [0]"
         )
         parser.add_argument(
@@ -40,6 +46,9 @@ def run(options):
         **arguments.given(options, TASKS[options.task_name]),
     )
     model = runs.load_model(folder)
+    if options.memory_size is not None:
+        recipe = runs.load_recipe(folder)
+        model = training.resized(model, task, recipe, options.memory_size)
     if options.show:
         batch = training.test_batch(task, options.seed)
         outputs = model.predict(batch.inputs[: options.show], verbose=0)
