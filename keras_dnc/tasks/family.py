@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from keras_dnc.tasks.graphs import NONE, Graph, random_place
-from keras_dnc.tasks.task import Recipe, option
+from keras_dnc.tasks.task import option
 from keras_dnc.tasks.triples import LABELS, Questions, TriplesTask
 
 TOLD = ("father", "mother", "son", "daughter", "brother", "sister")
@@ -89,16 +89,8 @@ class FamilyInference(TriplesTask):
 
     name = "family-inference"
     summary = "infer how people of a family tree are related"
-    # A slot for each of the facts; the rest as for graph-traversal.
-    recipe = Recipe(
-        controller=128,
-        memory_size=64,
-        word_size=64,
-        num_reads=2,
-        normalization=True,
-        learning_rate=1e-3,
-        batch_size=32,
-    )
+    # A slot for each of the facts.
+    recipe = dataclasses.replace(TriplesTask.recipe, memory_size=64)
 
     def __post_init__(self):
         super().__post_init__()

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_dnc.tasks.graphs import NONE, incidence, random_place
 from keras_dnc.tasks.plane import PlaneTask
-from keras_dnc.tasks.task import Recipe, option
+from keras_dnc.tasks.task import option
 from keras_dnc.tasks.triples import Questions
 
 
@@ -37,16 +37,6 @@ class GraphShortestPath(PlaneTask):
 
     name = "graph-shortest-path"
     summary = "find the shortest path between two nodes of a graph"
-    # As for graph-traversal.
-    recipe = Recipe(
-        controller=128,
-        memory_size=32,
-        word_size=64,
-        num_reads=2,
-        normalization=True,
-        learning_rate=1e-3,
-        batch_size=32,
-    )
 
     def questions(
         self, count: int, rng: np.random.Generator

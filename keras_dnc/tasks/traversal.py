@@ -6,7 +6,6 @@ import numpy as np
 
 from keras_dnc.tasks.graphs import NONE, random_place
 from keras_dnc.tasks.plane import PlaneTask
-from keras_dnc.tasks.task import Recipe
 from keras_dnc.tasks.triples import Questions
 
 
@@ -31,16 +30,6 @@ class GraphTraversal(PlaneTask):
 
     name = "graph-traversal"
     summary = "follow named edges through a graph"
-    # A slot for each edge; the rest by trial.
-    recipe = Recipe(
-        controller=128,
-        memory_size=32,
-        word_size=64,
-        num_reads=2,
-        normalization=True,
-        learning_rate=1e-3,
-        batch_size=32,
-    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -9,7 +9,13 @@ import numpy as np
 from keras import ops
 
 from keras_dnc.tasks.graphs import NONE, Graph, load_graph
-from keras_dnc.tasks.task import Batch, GeneratedTask, option, softmax
+from keras_dnc.tasks.task import (
+    Batch,
+    GeneratedTask,
+    Recipe,
+    option,
+    softmax,
+)
 
 PARTS = ["source", "destination", "edge"]
 BASE = 10
@@ -139,6 +145,16 @@ class TriplesTask(GeneratedTask):
     )
 
     metric = "right_triples"
+    # A slot for each edge of a random graph; the rest by trial on traversal.
+    recipe = Recipe(
+        controller=128,
+        memory_size=32,
+        word_size=64,
+        num_reads=2,
+        normalization=True,
+        learning_rate=1e-3,
+        batch_size=32,
+    )
 
     def __post_init__(self):
         super().__post_init__()
