@@ -35,9 +35,9 @@ def first_not_finite(model: keras.Model, batches: Iterable) -> str:
             trained on from there.
 
     Returns:
-        A sentence with the step of training, from 1, and the tensor: of the
-        batch, of a time step of the DNC, the outputs, or a variable after
-        the update.
+        A sentence with the step of training, from 1, and the tensor, which is
+        of the batch, of a time step of the DNC, the outputs, or a variable
+        after the update.
     """
     for step, (inputs, targets, weights) in enumerate(batches, 1):
         for name, array in (

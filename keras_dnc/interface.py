@@ -62,13 +62,13 @@ class InterfaceVector(NamedTuple):
 
     @property
     def read_query(self) -> tuple:
-        """What reading by content asks for: keys, strengths, masks if any."""
+        """Keys, strengths and, if any, masks to read by content."""
         query = self.read_keys, self.read_strengths, self.read_masks
         return tuple(part for part in query if is_present(part))
 
     @property
     def write_query(self) -> tuple:
-        """What writing by content asks for: keys, strengths, masks if any."""
+        """Keys, strengths and, if any, masks to write by content."""
         query = self.write_keys, self.write_strengths, self.write_masks
         return tuple(part for part in query if is_present(part))
 

@@ -1,5 +1,6 @@
 """The documentation: how it is made, and its pages as a browser shows them."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -8,6 +9,9 @@ import sys
 import types
 
 import pytest
+
+from keras_dnc import DNCState
+from keras_dnc.tasks import TASKS, Recipe
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = DOCS / "_build" / "html"
@@ -51,6 +55,19 @@ def test_a_link_with_parentheses(extension):
 def test_a_formula_on_lines_of_its_own_keeps_them(extension):
     text = "The output:\n\n    y = 1\n    z = 2\n\nArgs:\n    x: A number."
     assert converted(extension, text) == text.replace("output:", "output::")
+
+
+def test_a_class_of_options_has_them_as_arguments(extension):
+    lines = ["A recipe.", "", "Raises:", "    ValueError: If it is none."]
+    convert = extension("docstrings").convert
+    convert(None, "class", "x", Recipe, None, lines)
+    assert lines[:3] == ["A recipe.", "", "Args:"]
+    assert "    word_size: width of a slot." in lines
+    assert lines[-3:] == ["", "Raises:", "    ValueError: If it is none."]
+    assert len(lines) == 6 + len(dataclasses.fields(Recipe))
+    lines = ["Where to write."]
+    convert(None, "class", "x", DNCState, None, lines)
+    assert lines == ["Where to write."]
 
 
 def test_an_example_is_no_running_text(extension):
@@ -206,6 +223,18 @@ def test_each_page_in_a_browser(browser):
 
 
 @pytest.mark.slow
+def test_the_sizes_of_recipes_are_theirs():
+    rows = [
+        f"| {name} | {recipe.memory_size} | {recipe.word_size} | "
+        f"{recipe.num_reads} | {recipe.controller} |"
+        for name, recipe in (
+            (name, task.recipe) for name, task in TASKS.items()
+        )
+    ]
+    page = (DOCS / "howto" / "sizes.md").read_text("utf-8")
+    assert "\n".join(["|---|---|---|---|---|", *rows, ""]) in page
+
+
 def test_no_picture_is_large():
     pictures = sorted((PAGES / "_images").glob("*"))
     if not pictures:

@@ -4,6 +4,7 @@ Their links and blocks are Markdown's, and become reStructuredText. Words in
 single backticks need nothing: they are of the default role.
 """
 
+import dataclasses
 import re
 
 from sphinx.util import inspect
@@ -25,11 +26,24 @@ def setup(app):
 
 def convert(app, what, name, obj, options, lines):
     """Converts the lines of a docstring in place."""
-    text = "\n".join(lines)
+    end = lines.index("Raises:") if "Raises:" in lines else len(lines)
+    text = "\n".join([*lines[:end], *options_of(obj), *lines[end:]])
     text = LINK.sub(as_link, text)
     text = BLOCK.sub(r"\1\2::\n\n", text)
     text = EXAMPLE.sub(r"\1.. rubric:: Example\n\n", text)
     lines[:] = text.split("\n")
+
+
+def options_of(obj):
+    """Returns the section of what a class of options is made with."""
+    if not (isinstance(obj, type) and dataclasses.is_dataclass(obj)):
+        return []
+    rows = [
+        f"    {field.name}: {field.metadata['description']}."
+        for field in dataclasses.fields(obj)
+        if "description" in field.metadata
+    ]
+    return ["Args:", *rows, ""] if rows else []
 
 
 def as_link(match):

@@ -34,7 +34,8 @@ def add(commands):
             "--settings",
             metavar="FILE",
             help="YAML or JSON with names and values of the options of task, "
-            "network and training, and the seed; other words come before it",
+            "network and training, and the seed; words of the command line "
+            "take precedence",
         )
         parser.add_argument(
             "--tensorboard",

@@ -85,7 +85,7 @@ def uncertainty_by_length(
     below.set_xticks(lengths)
     for axes in (above, below):
         axes.axvspan(lengths[0], trained, color="0.93", zorder=0)
-        axes.set_xlim(lengths[0], lengths[-1])
+        axes.set_xlim(lengths[0] - 0.3, lengths[-1] + 0.3)
     above.legend(loc="upper right")
     below.legend(loc="upper left")
     above.set_title("lengths of training shaded", fontsize="small")

@@ -15,6 +15,7 @@ from keras_dnc.tasks.repeat_copy import RepeatCopy
 from keras_dnc.tasks.shortest_path import GraphShortestPath
 from keras_dnc.tasks.task import Batch, GeneratedTask, Recipe, Task
 from keras_dnc.tasks.traversal import GraphTraversal
+from keras_dnc.tasks.triples import TriplesTask
 
 TASKS = {
     task.name: task
@@ -56,5 +57,6 @@ __all__ = [
     "Recipe",
     "RepeatCopy",
     "Task",
+    "TriplesTask",
     "TwoWayKeyValueRecall",
 ]
