@@ -7,11 +7,11 @@ share of what is right, over all of its sequences, as it was learned on them.
 import dataclasses
 from collections.abc import Sequence
 
-from keras_dnc.tasks import GeneratedTask, Recipe, Task
+from keras_dnc.tasks import Recipe, Task
 
 
 def check(task: Task, recipe: Recipe):
-    """Refuses a curriculum for a task whose sequences do not grow.
+    """Refuses a curriculum for a task that has no lessons.
 
     Args:
         task: What to train on.
@@ -20,19 +20,19 @@ def check(task: Task, recipe: Recipe):
     Raises:
         ValueError: If there is one.
     """
-    if recipe.curriculum and not isinstance(task, GeneratedTask):
+    if recipe.curriculum and not task.grows:
         raise ValueError(
-            "`curriculum` must be 0 for a task whose sequences are given, as "
-            f"{task.name} is. Received: curriculum={recipe.curriculum}"
+            "`curriculum` must be 0 for a task whose sequences do not grow, as "
+            f"those of {task.name}. Received: curriculum={recipe.curriculum}"
         )
 
 
 def lesson(task: Task, recipe: Recipe, scores: Sequence[float]) -> Task:
     """Returns what to train on in the next epoch.
 
-    With a curriculum sequences have `min_length` items at first, and at most
-    twice as many after each epoch whose score reaches `recipe.curriculum`, up
-    to the task's own `max_length`. So there are few lengths to compile for.
+    With a curriculum that is the first of the task's lessons, and the next one
+    after each epoch whose score reaches `recipe.curriculum`. The last one is
+    the task itself.
 
     Args:
         task: What to train on in the end.
@@ -41,11 +41,10 @@ def lesson(task: Task, recipe: Recipe, scores: Sequence[float]) -> Task:
     """
     if not recipe.curriculum:
         return task
-    length = task.min_length
-    for score in scores:
-        if _reaches(score, recipe.curriculum):
-            length = min(2 * length, task.max_length)
-    return dataclasses.replace(task, max_length=length)
+    sizes = task.lesson_sizes()
+    passed = sum(_reaches(score, recipe.curriculum) for score in scores)
+    size = sizes[min(passed, len(sizes) - 1)]
+    return dataclasses.replace(task, **{task.grows: size})
 
 
 def is_over(task: Task, recipe: Recipe, scores: Sequence[float]) -> bool:

@@ -212,7 +212,7 @@ class _LessonEnds(keras.callbacks.Callback):
         self._scores.append(logs[self._task.metric])
         if self._recipe.curriculum:
             # Callbacks after this one log it too.
-            logs["max_length"] = self._lesson.max_length
+            logs[self._task.grows] = getattr(self._lesson, self._task.grows)
         settings = self._task, self._recipe, self._scores
         self.has_ended = (
             curriculum.is_over(*settings)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from keras_dnc import training
+from keras_dnc import curriculum, training
 from keras_dnc.__main__ import main
 from keras_dnc.commands import pictures
 from keras_dnc.progress import Progress
@@ -171,6 +171,55 @@ def test_a_question_is_right_when_all_its_words_are(task):
     # A step that does not count may say anything.
     outputs[0, 3] = 5
     assert task.score(outputs, batch)["wrong questions"] == 1
+
+
+STORIES = "".join(
+    "1 Mary is here.\n"
+    + "".join(f"{i} Is Mary here?\t{answer}\t1\n" for i in range(2, 2 + count))
+    for count, answer in ((7, "yes"), (1, "no"), (2, "no"))
+)
+
+
+@pytest.mark.parametrize(
+    "options, sizes, questions",
+    [
+        ({}, [1, 2, 4, 0], [[1, 1, 1], [2, 1, 2], [4, 1, 2], [7, 1, 2]]),
+        ({"max_questions": 3}, [1, 2, 3], [[1, 1, 1], [2, 1, 2], [3, 1, 2]]),
+        ({"max_questions": 1}, [1], [[1, 1, 1]]),
+    ],
+)
+def test_lessons_are_stories_up_to_more_and_more_questions(
+    tmp_path, options, sizes, questions
+):
+    task = babi(write_folder(tmp_path, train=STORIES), **options)
+    assert task.lesson_sizes() == sizes
+    whole = babi(task.data).training_data(None)
+    recipe = dataclasses.replace(task.recipe, curriculum=0.9)
+    for passed, counts in enumerate(questions):
+        lesson = curriculum.lesson(task, recipe, [0.95, 0.2] * passed)
+        data = lesson.training_data(None)
+        assert data.weights.sum(1).tolist() == counts
+        for part, of_whole in zip(data, whole, strict=True):
+            for row, expected, count in zip(
+                part, of_whole, counts, strict=True
+            ):
+                # "Mary is here." and five words of each question.
+                end = 4 + 5 * count
+                assert row[:end].tolist() == expected[:end].tolist()
+                assert not row[end:].any()
+    assert lesson == task
+
+
+def test_a_lesson_is_evaluated_on_whole_stories(tmp_path):
+    task = babi(write_folder(tmp_path, train=STORIES, test=STORIES))
+    lesson = dataclasses.replace(task, max_questions=1)
+    assert task.test_data(None).weights.sum() == 10
+    assert lesson.test_data(None).weights.sum() == 10
+
+
+def test_stories_of_one_question_are_one_lesson(tmp_path):
+    task = babi(write_folder(tmp_path, train=TRAIN_2))
+    assert task.lesson_sizes() == [0]
 
 
 def test_a_story_is_shown_word_by_word(task):
@@ -353,6 +402,7 @@ def test_a_missing_path_or_task_file_is_named(tmp_path, task):
         ({"data": "x", "task": True}, "`task` must be"),
         ({"data": "x", "task": "everything"}, "`task` must be"),
         ({"data": "x", "embedding": -1}, "`embedding` must be .* at least 0"),
+        ({"data": "x", "max_questions": -1}, "`max_questions` must be .* 0"),
         ({"data": "x", "language": "fr"}, "`language` must be one of en, en-"),
     ],
 )

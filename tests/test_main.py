@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import keras
+import mnist_files
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -277,15 +278,11 @@ def test_an_lstm_needs_no_matplotlib(tmp_path, untrained, monkeypatch):
 
 def test_given_sequences_have_no_curriculum(tmp_path, capsys):
     """And what was begun before is kept."""
-    folder = tmp_path / "en-10k"
-    folder.mkdir()
-    for part in ("train", "test"):
-        story = "1 John got the milk.\n2 What is John carrying?\tmilk\t1\n"
-        (folder / f"qa1_x_{part}.txt").write_text(story)
+    mnist_files.write(tmp_path)
     begun = tmp_path / "out-unfinished"
     begun.mkdir()
     (begun / "epoch-1.npz").write_bytes(b"")
-    words = ["train", "babi", f"--data={tmp_path}", "--curriculum=0.5"]
+    words = ["train", "digits", f"--data={tmp_path}", "--curriculum=0.5"]
     words += [f"--out={tmp_path / 'out'}", "--no-picture", "--overwrite"]
     assert main(words) == 1
     assert "`curriculum` must be 0" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 import re
 import statistics
@@ -21,7 +22,7 @@ from keras_dnc.tasks.babi_files import (
     read,
 )
 from keras_dnc.tasks.classes import ClassesTask
-from keras_dnc.tasks.task import Batch, Recipe, option
+from keras_dnc.tasks.task import Batch, Recipe, doubled, option
 from keras_dnc.validation import nonnegative_integer
 
 ANSWER = "-"
@@ -51,6 +52,9 @@ class Babi(ClassesTask):
     questions are those of all 20 tasks still. Asked for by its number, such a
     task cannot be trained on, but evaluated.
 
+    A curriculum begins with the stories up to their first question, and goes
+    on with up to two, four and so on.
+
     Source: Weston et al., [Towards AI-Complete Question Answering](
     https://arxiv.org/abs/1502.05698), 2015; encoded as in Graves et al.
     (2016), Methods, *bAbI task descriptions*.
@@ -65,11 +69,15 @@ class Babi(ClassesTask):
     embedding: int = option(
         0, "width of the vectors that words become; 0: one-hot", zero=True
     )
+    max_questions: int = option(
+        0, "questions of a training story; 0: all", zero=True
+    )
     vocabulary: tuple[str, ...] = ()
 
     name = "babi"
     summary = "answer questions about stories (bAbI)"
     metric = "right_words"
+    grows = "max_questions"
     # Layer normalization and batches of four are what lets task 1 train.
     recipe = Recipe(
         controller=64,
@@ -102,6 +110,7 @@ class Babi(ClassesTask):
                 f"Received: language={self.language!r}"
             )
         nonnegative_integer("embedding", self.embedding)
+        nonnegative_integer("max_questions", self.max_questions)
         if not self.vocabulary:
             stories = self.stories("train")
             object.__setattr__(self, "vocabulary", vocabulary(stories))
@@ -213,8 +222,23 @@ class Babi(ClassesTask):
         return Batch(*parts)
 
     def training_data(self, rng: np.random.Generator) -> Batch:
-        """Returns the official training stories."""
-        return self.encode(self.stories("train"))
+        """Returns the official training stories.
+
+        Those of more than `max_questions` questions end with the last of these.
+        """
+        stories = self.stories("train")
+        if self.max_questions:
+            stories = (_beginning(x, self.max_questions) for x in stories)
+        return self.encode(stories)
+
+    def lesson_sizes(self) -> list[int]:
+        """Numbers of questions from 1 to those of the longest story."""
+        *sizes, _ = doubled(1, self.max_questions or self._most_questions)
+        return [*sizes, self.max_questions]
+
+    @functools.cached_property
+    def _most_questions(self):
+        return max(len(_asked(story)) for story in self.stories("train"))
 
     def batches(self, data: Batch, size: int) -> Iterator[Batch]:
         """Yields batches, each of stories of about the same length.
@@ -316,6 +340,17 @@ def _parsed(texts):
     """Yields the stories of files, one file after the other."""
     for place, text in texts.values():
         yield from parse(text, place)
+
+
+def _asked(story):
+    """Returns the places of a story's questions."""
+    return [i for i, line in enumerate(story) if line.answer]
+
+
+def _beginning(story, questions):
+    """Returns a story up to the last of some questions."""
+    *_, last = _asked(story)[:questions]
+    return story[: last + 1]
 
 
 def vocabulary(stories: Iterable[list[Line]]) -> tuple[str, ...]:

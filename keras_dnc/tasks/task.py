@@ -137,6 +137,8 @@ class Task:
         metric: The name of the metric in training that is the share of what
             is right.
         recipe: The `Recipe` that trains a DNC on it by default.
+        grows: The name of the option that grows from lesson to lesson of a
+            curriculum; empty where there are none.
         input_labels: The name of each input feature, for pictures.
         output_labels: The name of each output feature, for pictures.
     """
@@ -145,6 +147,15 @@ class Task:
     summary: ClassVar[str]
     metric: ClassVar[str]
     recipe: ClassVar[Recipe]
+    grows: ClassVar[str] = ""
+
+    def lesson_sizes(self) -> list[int]:
+        """Returns what the option `grows` is in each lesson of a curriculum.
+
+        In the last one it is what it is in the task. From one lesson to the
+        next it doubles at most, so that there are few lengths to compile for.
+        """
+        raise NotImplementedError
 
     @property
     def input_labels(self) -> list[str]:
@@ -288,6 +299,14 @@ class Task:
         return self.output_labels[int(np.argmax(outputs))]
 
 
+def doubled(first: int, last: int) -> list[int]:
+    """Returns numbers from the first to the last, each twice the one before."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(min(2 * sizes[-1], last))
+    return sizes
+
+
 def last_step(batch: Batch, example: int) -> int:
     """Returns the last step of a sequence that counts."""
     return int(np.flatnonzero(batch.weights[example])[-1])
@@ -318,6 +337,8 @@ class GeneratedTask(Settings, Task):
     sequences: int = option(10_000, "training sequences of an epoch")
     test_sequences: int = option(1_000, "sequences to evaluate on")
 
+    grows = "max_length"
+
     def __post_init__(self):
         super().__post_init__()
         if self.min_length > self.max_length:
@@ -325,6 +346,10 @@ class GeneratedTask(Settings, Task):
                 "`min_length` must be at most max_length="
                 f"{self.max_length}. Received: min_length={self.min_length}"
             )
+
+    def lesson_sizes(self) -> list[int]:
+        """Lengths from `min_length` to `max_length`."""
+        return doubled(self.min_length, self.max_length)
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
