@@ -1,6 +1,7 @@
 """Training a DNC on a task, and what it scores."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -267,9 +268,27 @@ def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
         seed: Seed of the test sequences. They are not those of training with
             the same seed.
     """
-    return task.evaluate(
-        lambda inputs: model.predict(inputs, verbose=0), _test_rng(seed)
-    )
+    return task.evaluate(_predict(model), _test_rng(seed))
+
+
+def asked(
+    model: keras.Model, task: Task, batch: Batch
+) -> tuple[Batch, np.ndarray]:
+    """Asks a model, and returns what it heard and its outputs.
+
+    Args:
+        model: A model that `train` returned, or that was saved and loaded.
+        task: What is asked.
+        batch: Sequences of the task with their right answers.
+
+    Returns:
+        Tuple as of `Task.asked`.
+    """
+    return task.asked(_predict(model), batch)
+
+
+def _predict(model):
+    return functools.partial(model.predict, verbose=0)
 
 
 def test_batch(task: Task, seed: int) -> Batch:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keras_dnc import runs, training
 from keras_dnc.commands import arguments, output
-from keras_dnc.tasks import TASKS
+from keras_dnc.tasks import TASKS, Batch
 
 
 def add(commands):
@@ -51,7 +51,8 @@ def run(options):
         model = training.resized(model, task, recipe, options.memory_size)
     if options.show:
         batch = training.test_batch(task, options.seed)
-        outputs = model.predict(batch.inputs[: options.show], verbose=0)
+        first = Batch(*(part[: options.show] for part in batch))
+        batch, outputs = training.asked(model, task, first)
         for example in range(len(outputs)):
             print(task.text(outputs, batch, example), end="\n\n")
     output.print_table(training.evaluate(model, task, options.seed))

@@ -39,7 +39,7 @@ def write(
     from keras_dnc.plots import memory_at_work
 
     batch = first_sequences(task, seed, examples)
-    outputs = model.predict(batch.inputs, verbose=0)
+    batch, outputs = training.asked(model, task, batch)
     numbers = range(len(batch.inputs))
     targets, answers = map(
         np.stack,

@@ -1,29 +1,29 @@
 """Shortest path: hear a graph and two of its nodes, then the way between."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_dnc.tasks.graphs import NONE, incidence, random_place
 from keras_dnc.tasks.plane import PlaneTask
-from keras_dnc.tasks.task import option
-from keras_dnc.tasks.triples import Questions
+from keras_dnc.tasks.task import Batch, option
+from keras_dnc.tasks.triples import WIDTH, Questions, one_hot, said
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphShortestPath(PlaneTask):
-    """A graph, a first and a last node; the edges of the way between them.
+    """A graph, a first and a last node; the edges of a way between them.
 
     The question is one triple with the labels of the two nodes. The answer is
-    the edges of the shortest path. Only such pairs of nodes are asked about as
-    have one shortest path alone, also of several edges between the same
-    nodes. The lengths that a graph has such pairs of are asked about equally
-    often.
+    the edges of a shortest path, and at each of them the network hears the one
+    that was answered before: in training that of the path to be learned, which
+    is drawn from the shortest ones edge by edge, and when it is asked its own.
+    There each shortest path is right. Lengths that a graph has paths of are
+    asked about equally often.
 
-    The task differs from the source in the answer: there the network hears the
-    triple that it answered last, and is trained on a mixture of its own
-    answers and the right ones, and each shortest path is right. Here it hears
-    the cue alone.
+    In the source the network hears its own answers in a part of the training,
+    too, and learns how to go on from where they lead.
 
     Source: Graves et al. (2016), Methods, *Graph task descriptions*; phases and
     labels are those of `TriplesTask`.
@@ -41,11 +41,11 @@ class GraphShortestPath(PlaneTask):
     def questions(
         self, count: int, rng: np.random.Generator
     ) -> tuple[Questions, np.ndarray]:
-        """Draws graphs and two nodes of each.
+        """Draws graphs, two nodes of each and a shortest path between them.
 
         Args:
             count: How many.
-            rng: Where graphs and nodes are drawn from.
+            rng: Where graphs, nodes and paths are drawn from.
 
         Returns:
             Tuple of `Questions` and whether each graph has one.
@@ -53,11 +53,10 @@ class GraphShortestPath(PlaneTask):
         graphs = self.graphs(count, rng)
         # All questions about one graph need its lengths only once.
         different = graphs[:1] if self.graph else graphs
-        lengths, is_only = _shortest(different, self.nodes, self.max_length)
+        lengths = _shortest(different, self.nodes, self.max_length)
         shape = (count, self.nodes, self.nodes)
         lengths = np.broadcast_to(lengths, shape).reshape(count, -1)
-        is_only = np.broadcast_to(is_only, shape).reshape(count, -1)
-        asked = is_only & (lengths >= self.min_length)
+        asked = lengths >= self.min_length
         possible = np.stack(
             [
                 (asked & (lengths == length)).any(-1)
@@ -68,13 +67,13 @@ class GraphShortestPath(PlaneTask):
         length = random_place(possible, rng)
         pair = random_place(asked & (lengths == length[:, None]), rng)
         first, last = np.divmod(pair, self.nodes)
-        answer = self._paths(graphs, lengths.reshape(shape), first, last)
+        answer = self._paths(graphs, lengths.reshape(shape), first, last, rng)
         query = np.full((count, 1, 3), NONE)
         query[:, 0, 0], query[:, 0, 1] = first, last
         return Questions(graphs, query, answer), possible.any(-1)
 
-    def _paths(self, graphs, lengths, node, last):
-        """Returns the shortest paths, `(B, max_length, 3)`."""
+    def _paths(self, graphs, lengths, node, last, rng):
+        """Draws shortest paths, `(B, max_length, 3)`."""
         every = np.arange(len(graphs))
         to_last = lengths[every, :, last]
         source, destination, _ = np.moveaxis(graphs, -1, 0)
@@ -85,15 +84,78 @@ class GraphShortestPath(PlaneTask):
             is_next = (source == node[:, None]) & (
                 rest_of_edge == rest[:, None] - 1
             )
-            edge = is_next.argmax(-1)
+            edge = random_place(is_next, rng)
             is_walked = rest > 0
             answer[is_walked, step] = graphs[every, edge][is_walked]
             node = np.where(is_walked, destination[every, edge], node)
         return answer
 
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences, in which the right answers are heard.
+
+        Args:
+            count: How many.
+            rng: Where graphs, questions, labels and the order of edges come
+                from.
+
+        Returns:
+            A `Batch`.
+
+        Raises:
+            ValueError: If no graph that is drawn has a path of the wanted
+                length.
+        """
+        batch = super().sample(count, rng)
+        return batch._replace(inputs=_heard(batch, batch.targets))
+
+    def asked(
+        self, predict: Callable[[np.ndarray], np.ndarray], batch: Batch
+    ) -> tuple[Batch, np.ndarray]:
+        """Asks a model, which hears its own answers.
+
+        Args:
+            predict: Returns a model's outputs, of shape `(B, T, Y)`, to inputs.
+            batch: Sequences, each with one of the right answers.
+
+        Returns:
+            Tuple of a `Batch` with the model's answers where those are a
+            shortest path, and of its outputs.
+        """
+        answers = np.zeros_like(batch.targets)
+        # An answer depends on those before it alone.
+        for _ in range(int(batch.weights.sum(-1).max())):
+            inputs = _heard(batch, answers)
+            outputs = predict(inputs)
+            answers = one_hot(said(outputs))
+        targets = batch.targets.copy()
+        for example, is_answer in enumerate(batch.weights > 0):
+            if _is_path(inputs[example], answers[example], is_answer):
+                targets[example, is_answer] = answers[example, is_answer]
+        return Batch(inputs, targets, batch.weights), outputs
+
+
+def _heard(batch, answers):
+    """Returns inputs in which answers are heard, each a step later."""
+    is_answer = batch.weights[..., None] > 0
+    before = np.roll(np.where(is_answer, answers, 0), 1, axis=1)
+    inputs = batch.inputs.copy()
+    inputs[..., :WIDTH] = np.where(is_answer, before, inputs[..., :WIDTH])
+    return inputs
+
+
+def _is_path(inputs, answers, is_answer):
+    """Whether answers are edges that lead from the first node to the last."""
+    is_query = inputs[:, WIDTH] > 0
+    is_fact = inputs[:, :WIDTH].any(-1) & ~is_query & ~is_answer
+    ((first, last, _),) = said(inputs[is_query, :WIDTH])
+    edges = said(inputs[is_fact, :WIDTH])
+    path = said(answers[is_answer])
+    is_known = set(map(tuple, path)) <= set(map(tuple, edges))
+    return is_known and [*path[:, 0], last] == [first, *path[:, 1]]
+
 
 def _shortest(graphs, nodes, longest):
-    """Returns the lengths of shortest paths, and where there is one alone.
+    """Returns the lengths of shortest paths.
 
     Args:
         graphs: Triples of shape `(B, E, 3)`.
@@ -101,19 +163,16 @@ def _shortest(graphs, nodes, longest):
         longest: The largest length that is looked for.
 
     Returns:
-        Tuple of two arrays of shape `(B, nodes, nodes)`, of lengths, `NONE` for
-        longer ones and 0 from a node to itself, and of truth values.
+        Array of shape `(B, nodes, nodes)`, `NONE` for longer ones and 0 from a
+        node to itself.
     """
     edges = incidence(graphs, nodes)
     lengths = np.full(edges.shape, NONE)
     lengths[:, np.arange(nodes), np.arange(nodes)] = 0
-    is_only = np.zeros(edges.shape, bool)
     walks = edges
     for length in range(1, longest + 1):
         # A walk as short as the shortest path is one.
-        is_new = (walks > 0) & (lengths == NONE)
-        lengths[is_new] = length
-        is_only |= is_new & (walks == 1)
-        # Two are as good as more, and stay exact.
-        walks = np.minimum(walks @ edges, 2)
-    return lengths, is_only
+        lengths[(walks > 0) & (lengths == NONE)] = length
+        # One is as good as more, and stays exact.
+        walks = np.minimum(walks @ edges, 1)
+    return lengths

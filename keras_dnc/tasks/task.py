@@ -215,6 +215,22 @@ class Task:
         """
         raise NotImplementedError
 
+    def asked(
+        self, predict: Callable[[np.ndarray], np.ndarray], batch: Batch
+    ) -> tuple[Batch, np.ndarray]:
+        """Asks a model.
+
+        Args:
+            predict: Returns a model's outputs, of shape `(B, T, Y)`, to inputs.
+            batch: Sequences with their right answers.
+
+        Returns:
+            Tuple of a `Batch` of what the model heard and what was right, and
+            of its outputs. The batch differs from the one given where a task
+            lets a model hear its own answers, or takes several for right.
+        """
+        return batch, predict(batch.inputs)
+
     def evaluate(
         self,
         predict: Callable[[np.ndarray], np.ndarray],
@@ -226,8 +242,8 @@ class Task:
             predict: Returns a model's outputs, of shape `(B, T, Y)`, to inputs.
             rng: Where test sequences are drawn from.
         """
-        batch = self.test_data(rng)
-        return self.score(predict(batch.inputs), batch)
+        batch, outputs = self.asked(predict, self.test_data(rng))
+        return self.score(outputs, batch)
 
     def shown_inputs(self, batch: Batch, example: int) -> np.ndarray:
         """Returns inputs of one sequence as a picture shows them.

@@ -343,7 +343,7 @@ def encode(questions: Questions, planning: int) -> Batch:
     # What there is moves to the front, in its order.
     order = np.argsort(~exists, axis=-1, kind="stable")
     exists = np.take_along_axis(exists, order, axis=1)
-    vectors = np.take_along_axis(_one_hot(triples), order[..., None], axis=1)
+    vectors = np.take_along_axis(one_hot(triples), order[..., None], axis=1)
     phase = np.where(exists, phase[order], NONE)
     is_query, is_answer = (phase == 1)[..., None], (phase == 3)[..., None]
     return Batch(
@@ -353,18 +353,37 @@ def encode(questions: Questions, planning: int) -> Batch:
     )
 
 
-def _one_hot(triples):
-    """Returns `(B, T, 3)` as `(B, T, 90)` of bytes."""
+def said(outputs: np.ndarray) -> np.ndarray:
+    """Returns the labels that are answered.
+
+    Args:
+        outputs: Of shape `(…, 90)`.
+
+    Returns:
+        Array of shape `(…, 3)` of numbers from 0 to 999.
+    """
+    shape = (*outputs.shape[:-1], len(PARTS), len(PLACES), BASE)
+    return outputs.reshape(shape).argmax(-1) @ [*PLACES.values()]
+
+
+def one_hot(triples: np.ndarray) -> np.ndarray:
+    """Returns triples as a network hears them.
+
+    Args:
+        triples: Of shape `(…, 3)`, of labels or `NONE`.
+
+    Returns:
+        Array of bytes of shape `(…, 90)`.
+    """
     labels, places = triples[..., None], list(PLACES.values())
     digits = np.where(labels == NONE, NONE, labels // places % BASE)
-    one_hot = digits[..., None] == np.arange(BASE)
-    return one_hot.reshape(*triples.shape[:-1], WIDTH).astype("uint8")
+    vectors = digits[..., None] == np.arange(BASE)
+    return vectors.reshape(*triples.shape[:-1], WIDTH).astype("uint8")
 
 
 def _read(values):
-    """Returns the three labels of a triple."""
-    digits = values.reshape(len(PARTS), len(PLACES), BASE).argmax(-1)
-    return ["".join(map(str, label)) for label in digits]
+    """Returns the three labels of a triple, as they are shown."""
+    return [f"{label:03d}" for label in said(values)]
 
 
 def _distinct(count, rng):
