@@ -90,22 +90,9 @@ class GraphShortestPath(PlaneTask):
             node = np.where(is_walked, destination[every, edge], node)
         return answer
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """Draws sequences, in which the right answers are heard.
-
-        Args:
-            count: How many.
-            rng: Where graphs, questions, labels and the order of edges come
-                from.
-
-        Returns:
-            A `Batch`.
-
-        Raises:
-            ValueError: If no graph that is drawn has a path of the wanted
-                length.
-        """
-        batch = super().sample(count, rng)
+    def _block(self, count, rng):
+        # What is heard of right answers makes a batch to learn from.
+        batch = super()._block(count, rng)
         return batch._replace(inputs=_heard(batch, batch.targets))
 
     def asked(
