@@ -242,9 +242,10 @@ def _epochs(task, seed, epochs):
             data = task.training_data(np.random.default_rng([seed, 0, epoch]))
         elif data is None:
             data = task.training_data(np.random.default_rng([seed, 0, 0]))
+        drawn = task.one_pass(data, np.random.default_rng([seed, 3, epoch]))
         rng = np.random.default_rng([seed, 2, epoch])
-        order = rng.permutation(len(data.inputs))
-        yield Batch(*(part[order] for part in data))
+        order = rng.permutation(len(drawn.inputs))
+        yield Batch(*(part[order] for part in drawn))
 
 
 def _counted(epochs):

@@ -1,5 +1,6 @@
 """Reading and scoring bAbI, on files written here and on the official ones."""
 
+import collections
 import dataclasses
 import io
 import json
@@ -220,6 +221,92 @@ def test_a_lesson_is_evaluated_on_whole_stories(tmp_path):
 def test_stories_of_one_question_are_one_lesson(tmp_path):
     task = babi(write_folder(tmp_path, train=TRAIN_2))
     assert task.lesson_sizes() == [0]
+
+
+# Told anew
+
+NAMES = (
+    "1 John is in the hall.\n2 Mary took the milk.\n"
+    "3 Mice are afraid of wolves.\n4 Is a mouse in the garden?\tno\t1\n"
+    "5 Daniel gave the apple to Bill.\n6 The office is green.\n"
+    "7 Who has the apple?\tbill\t5\n8 What is it?\tapple\t5\n"
+)
+OF_MOODS = "1 John is tired.\n2 Where will he go?\toffice\t1\n"
+# What may become what; wolves and mice have two forms.
+ALIKE = [
+    {"john", "daniel", "bill"},
+    {"milk", "apple"},
+    {"garden", "office"},
+]
+
+
+def drawn_anew(task, rng, count):
+    """Tells all stories anew; yields pairs of words, once for each story."""
+    data = task.training_data(rng)
+    for _ in range(count):
+        batch = task.one_pass(data, rng)
+        np.testing.assert_array_equal(batch.weights, data.weights)
+        for example in range(len(data.inputs)):
+            becomes = {}
+            for part in (0, 1):
+                counts = data.weights[example] > 0
+                steps = slice(None) if part == 0 else counts
+                for old, new in zip(
+                    words(task, data[part][example, steps]),
+                    words(task, batch[part][example, steps]),
+                    strict=True,
+                ):
+                    # The same word in question, answer and story.
+                    assert becomes.setdefault(old, new) == new
+            assert len(set(becomes.values())) == len(becomes)
+            yield example, becomes
+
+
+def test_names_change_places_throughout_a_story(tmp_path):
+    task = babi(write_folder(tmp_path, train=NAMES + OF_MOODS))
+    draws, counts = 900, collections.Counter()
+    for example, becomes in drawn_anew(task, np.random.default_rng(0), draws):
+        alike = ALIKE if example == 0 else ALIKE[:1]
+        kinds = {word: kind for kind in alike for word in kind}
+        forms = becomes.get("mouse"), becomes.get("mice"), becomes.get("wolves")
+        assert forms in [
+            ("mouse", "mice", "wolves"), ("wolf", "wolves", "mice"),
+            (None, None, None),
+        ]  # fmt: skip
+        for old, new in becomes.items():
+            if old in kinds:
+                assert new in kinds[old]
+            elif old not in ("mouse", "mice", "wolves", "wolf"):
+                assert new == old
+        counts.update(
+            (example, old, new) for old, new in becomes.items() if old in kinds
+        )
+        counts[example, "mice", forms[1]] += 1
+    for example, old, kind in [
+        (0, "john", ALIKE[0]), (0, "bill", ALIKE[0]), (1, "john", ALIKE[0]),
+        (0, "apple", ALIKE[1]), (0, "garden", ALIKE[2]),
+    ]:  # fmt: skip
+        for new in kind:
+            share = 1 / len(kind)
+            bound = 5 * (share * (1 - share) * draws) ** 0.5
+            assert abs(counts[example, old, new] - share * draws) < bound
+
+
+def test_stories_may_stay_as_they_are(tmp_path):
+    task = babi(write_folder(tmp_path, train=NAMES), renamed=False)
+    data = task.training_data(None)
+    assert task.one_pass(data, np.random.default_rng(0)) is data
+
+
+def test_a_training_has_other_names_in_each_pass(tmp_path):
+    task = babi(write_folder(tmp_path, train=NAMES * 20))
+    first, second, again = (
+        next(training._epochs(task, seed=0, epochs=[epoch]))
+        for epoch in (0, 1, 0)
+    )
+    assert (np.sort(first.inputs, 0) != np.sort(second.inputs, 0)).any()
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    np.testing.assert_array_equal(first.targets, again.targets)
 
 
 def test_a_story_is_shown_word_by_word(task):
@@ -833,6 +920,89 @@ def test_official_task_1_is_encoded_as_its_lines_say(data_folder):
         ]
     )
     assert task.vocabulary[batch.targets[0, 16]] == "bathroom"
+
+
+def told(task, batch, example):
+    """Reads a story back: sentences and questions with their answers."""
+    lines, line = [], []
+    inputs, targets, weights = (part[example] for part in batch)
+    for step in range(np.flatnonzero(weights)[-1] + 1):
+        if weights[step]:
+            lines[-1][1].append(task.vocabulary[targets[step]])
+            continue
+        line.append(task.vocabulary[inputs[step]])
+        if line[-1] in (".", "?"):
+            lines.append((line[:-1], []))
+            line = []
+    return lines
+
+
+def where_they_are(lines):
+    """Solves tasks 1 and 11: people go to places."""
+    place, last = {}, None
+    for line, answer in lines:
+        said = [word for word in line if word not in ("then", "after", "that")]
+        if answer:
+            yield place[line[-1]], answer
+            continue
+        subject = next(x for x in said if x not in ("afterwards", "following"))
+        last = last if subject in ("he", "she") else subject
+        place[last] = line[-1]
+
+
+def whom_they_fear(lines):
+    """Solves task 15: kinds fear kinds."""
+    singular = {"mice": "mouse", "wolves": "wolf", "cats": "cat"}
+    fears, kind = {}, {}
+    for line, answer in lines:
+        if answer:
+            yield fears[kind[line[2]]], answer
+        elif "afraid" in line:
+            first, last = (singular.get(x, x) for x in (line[0], line[-1]))
+            fears[first] = last
+        else:
+            kind[line[0]] = line[-1]
+
+
+def which_color(lines):
+    """Solves task 16: the color of the last one of its kind that has one."""
+    kind, color = {}, {}
+    for line, answer in lines:
+        if answer:
+            alike = [x for x in color if kind.get(x) == kind[line[-1]]]
+            yield {color[x] for x in alike}, answer
+        elif line[-2] == "a":
+            kind[line[0]] = line[-1]
+        else:
+            color[line[0]] = line[-1]
+
+
+@pytest.mark.parametrize(
+    "number, solve",
+    [
+        (1, where_they_are),
+        (11, where_they_are),
+        (15, whom_they_fear),
+        (16, which_color),
+    ],
+)
+def test_official_answers_are_right_of_other_names_too(
+    data_folder, number, solve
+):
+    archive = data_folder / "babi" / "tasks_1-20_v1-2.tar.gz"
+    task = Babi(data=str(archive), task=number, language="en")
+    rng = np.random.default_rng(0)
+    data = task.training_data(rng)
+    batch = task.one_pass(data, rng)
+    assert (batch.inputs != data.inputs).any(-1).mean() > 0.9
+    for of_stories in (data, batch):
+        for example in range(len(of_stories.inputs)):
+            for found, (answer,) in solve(told(task, of_stories, example)):
+                assert (
+                    answer in found
+                    if isinstance(found, set)
+                    else (answer == found)
+                )
 
 
 def test_official_en_10k_lacks_training_stories_of_task_3(data_folder):

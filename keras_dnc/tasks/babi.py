@@ -21,6 +21,7 @@ from keras_dnc.tasks.babi_files import (
     parse,
     read,
 )
+from keras_dnc.tasks.babi_names import renamed
 from keras_dnc.tasks.classes import ClassesTask
 from keras_dnc.tasks.task import Batch, Recipe, doubled, option
 from keras_dnc.validation import nonnegative_integer
@@ -52,6 +53,10 @@ class Babi(ClassesTask):
     questions are those of all 20 tasks still. Asked for by its number, such a
     task cannot be trained on, but evaluated.
 
+    In each pass through the training stories the people, places and things of
+    each of them change places with others of their kind, so that no story can
+    be learned by heart. The test stories are as they are.
+
     A curriculum begins with the stories up to their first question, and goes
     on with up to two, four and so on.
 
@@ -71,6 +76,9 @@ class Babi(ClassesTask):
     )
     max_questions: int = option(
         0, "questions of a training story; 0: all", zero=True
+    )
+    renamed: bool = option(
+        True, "people, places and things are others in each pass"
     )
     vocabulary: tuple[str, ...] = ()
 
@@ -233,6 +241,10 @@ class Babi(ClassesTask):
         if self.max_questions:
             stories = (_beginning(x, self.max_questions) for x in stories)
         return self.encode(stories)
+
+    def one_pass(self, data: Batch, rng: np.random.Generator) -> Batch:
+        """Tells the stories of other people, places and things."""
+        return renamed(data, self.vocabulary, rng) if self.renamed else data
 
     def lesson_sizes(self) -> list[int]:
         """Numbers of questions from 1 to those of the longest story."""

@@ -181,11 +181,20 @@ class Task:
         """Returns all sequences of one training pass."""
         raise NotImplementedError
 
+    def one_pass(self, data: Batch, rng: np.random.Generator) -> Batch:
+        """Returns the sequences of one training pass, in the order of all.
+
+        Args:
+            data: What `training_data` returned.
+            rng: Where that of this pass is drawn from which is random.
+        """
+        return data
+
     def batches(self, data: Batch, size: int) -> Iterator[Batch]:
         """Yields the batches of one training pass.
 
         Args:
-            data: What `training_data` returned, in the order of this pass.
+            data: What `one_pass` returned, in the order of this pass.
             size: The number `B` of sequences in a batch.
 
         Returns:
