@@ -7,7 +7,7 @@ import time
 import keras
 import numpy as np
 
-from keras_dnc import training
+from keras_dnc import curriculum, training
 from keras_dnc.tasks import BitsTask, Recipe
 from keras_dnc.tasks.task import Settings, option
 
@@ -109,6 +109,9 @@ def sequences_to_solve(
 ) -> tuple[int | None, float]:
     """Trains on fresh sequences until a task is solved.
 
+    With a curriculum a lesson ends after `every` sequences of which enough is
+    right. What is to be solved is the whole task, in each of them.
+
     Args:
         task: What to train on.
         recipe: Sizes and settings.
@@ -123,16 +126,18 @@ def sequences_to_solve(
     rng = np.random.default_rng(seed)
     test = training.test_batch(task, seed)
     model = training.build_model(task, recipe)
-    seen, share = 0, 0.0
+    seen, share, scores = 0, 0.0, []
     while seen < options.limit:
-        batch = task.sample(options.every, rng)
-        model.fit(
+        lesson = curriculum.lesson(task, recipe, scores)
+        batch = lesson.sample(options.every, rng)
+        log = model.fit(
             batch.inputs,
             batch.targets,
             sample_weight=batch.weights,
             batch_size=recipe.batch_size,
             verbose=0,
         )
+        scores += log.history[task.metric]
         seen += options.every
         figures = model.evaluate(
             test.inputs,

@@ -25,6 +25,9 @@ class Learner:
         assert inputs.shape[:2] == targets.shape[:2] == sample_weight.shape
         self.share += self.step
         self.seen.append(inputs)
+        log = keras.callbacks.History()
+        log.history = {"right_bits": [self.share]}
+        return log
 
     def evaluate(self, inputs, targets, **arguments):
         assert len(inputs) == TASK.test_sequences
@@ -53,6 +56,21 @@ def test_sequences_are_counted_until_the_task_is_solved(seen):
     assert np.any(seen[0] != seen[1])
     test = training.test_batch(TASK, 0).inputs
     assert np.any(seen[0][: len(test)] != test)
+
+
+def test_sequences_grow_with_a_curriculum(seen):
+    task = dataclasses.replace(TASK, min_length=1, max_length=4)
+    recipe = dataclasses.replace(task.recipe, curriculum=0.5)
+    options = ablation.Options(target=0.99, every=50, limit=500)
+    count, _ = ablation.sequences_to_solve(task, recipe, 0, options)
+    assert count == 5 * 50
+    whole = [
+        task.sample(50, np.random.default_rng(0)).inputs.shape[1]
+        for task in (dataclasses.replace(task, max_length=n) for n in (1, 2, 4))
+    ]
+    # Right in 0.2, 0.4, 0.6, 0.8 and all.
+    lengths = [batch.shape[1] for batch in seen]
+    assert lengths == [whole[0]] * 3 + whole[1:]
 
 
 def test_a_run_is_given_up(seen):

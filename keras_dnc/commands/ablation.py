@@ -7,7 +7,7 @@ from keras_dnc.commands import arguments
 from keras_dnc.tasks import TASKS, BitsTask, Recipe
 
 # A run ends by options of its own, and the variants are of a DNC.
-UNUSED = ("epochs", "target", "curriculum", "lstm")
+UNUSED = ("epochs", "target", "lstm")
 
 
 def add(commands):
