@@ -4,7 +4,6 @@ A score is what a task's `metric` is at the end of an epoch of training: the
 share of what is right, over all of its sequences, as it was learned on them.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 from keras_dnc.tasks import Recipe, Task
@@ -41,10 +40,9 @@ def lesson(task: Task, recipe: Recipe, scores: Sequence[float]) -> Task:
     """
     if not recipe.curriculum:
         return task
-    sizes = task.lesson_sizes()
+    lessons = task.lessons()
     passed = sum(_reaches(score, recipe.curriculum) for score in scores)
-    size = sizes[min(passed, len(sizes) - 1)]
-    return dataclasses.replace(task, **{task.grows: size})
+    return lessons[min(passed, len(lessons) - 1)]
 
 
 def is_over(task: Task, recipe: Recipe, scores: Sequence[float]) -> bool:

@@ -5,18 +5,19 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_dnc import curriculum, diagnosis
+from keras_dnc import curriculum, diagnosis, runs
 from keras_dnc.progress import Progress
 from keras_dnc.recurrent import DNC
 from keras_dnc.tasks import Batch, GeneratedTask, Recipe, Task
 
 
 def build_model(task: Task, recipe: Recipe) -> keras.Model:
-    """Returns a compiled model from a task's inputs to its outputs.
+    """Returns a new, compiled model from a task's inputs to its outputs.
 
     Args:
         task: What to train on.
@@ -112,7 +113,9 @@ def check(task: Task, recipe: Recipe, seed: int):
         seed: Seed of all that is random.
 
     Raises:
-        ValueError: If a size, a setting or a length is out of its range.
+        ValueError: If a size, a setting or a length is out of its range, or
+            the weights to begin with are of another kind of model.
+        FileNotFoundError: If there is no model with weights to begin with.
     """
     curriculum.check(task, recipe)
     _new(task, recipe, seed)
@@ -195,9 +198,26 @@ def train(
 
 
 def _new(task, recipe, seed):
-    """Returns the model that a seed begins with."""
+    """Returns the model that a training begins with."""
     keras.utils.set_random_seed(seed)
-    return build_model(task, recipe)
+    model = build_model(task, recipe)
+    if recipe.weights:
+        _set_weights(model, Path(recipe.weights))
+    return model
+
+
+def _set_weights(model, folder):
+    """Gives a model the weights of one that was trained before."""
+    given = runs.load_model(folder).get_weights()
+    found = [value.shape for value in given]
+    expected = [tuple(weight.shape) for weight in model.weights]
+    if found != expected:
+        raise ValueError(
+            "`weights` must be of a model of the same kind, for as many inputs "
+            f"and outputs and of the same sizes, of the shapes {expected}. "
+            f"Received: {folder}, whose shapes are {found}"
+        )
+    model.set_weights(given)
 
 
 class _LessonEnds(keras.callbacks.Callback):
@@ -213,7 +233,8 @@ class _LessonEnds(keras.callbacks.Callback):
         self._scores.append(logs[self._task.metric])
         if self._recipe.curriculum:
             # Callbacks after this one log it too.
-            logs[self._task.grows] = getattr(self._lesson, self._task.grows)
+            for name in self._task.grows:
+                logs[name] = getattr(self._lesson, name)
         settings = self._task, self._recipe, self._scores
         self.has_ended = (
             curriculum.is_over(*settings)

@@ -193,7 +193,7 @@ def test_lessons_are_stories_up_to_more_and_more_questions(
     tmp_path, options, sizes, questions
 ):
     task = babi(write_folder(tmp_path, train=STORIES), **options)
-    assert task.lesson_sizes() == sizes
+    assert [lesson.max_questions for lesson in task.lessons()] == sizes
     whole = babi(task.data).training_data(None)
     recipe = dataclasses.replace(task.recipe, curriculum=0.9)
     for passed, counts in enumerate(questions):
@@ -220,7 +220,7 @@ def test_a_lesson_is_evaluated_on_whole_stories(tmp_path):
 
 def test_stories_of_one_question_are_one_lesson(tmp_path):
     task = babi(write_folder(tmp_path, train=TRAIN_2))
-    assert task.lesson_sizes() == [0]
+    assert task.lessons() == [task]
 
 
 # Told anew

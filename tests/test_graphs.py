@@ -659,6 +659,35 @@ def test_a_tree_has_room_for_the_most_facts(people):
 
 
 @pytest.mark.parametrize(
+    "task, sizes",
+    [
+        (GraphTraversal(), [(1, 4), (2, 8), (3, 8)]),
+        (
+            GraphShortestPath(min_nodes=6, max_nodes=30, max_length=2),
+            [(1, 6), (2, 12), (2, 24), (2, 30)],
+        ),
+        (
+            FamilyInference(max_length=4, max_people=20),
+            [(2, 8), (4, 16), (4, 20)],
+        ),
+        (FamilyInference(min_length=2, max_length=2, min_people=12), [(2, 12)]),
+    ],
+)
+def test_paths_and_graphs_grow_together(task, sizes):
+    lessons = task.lessons()
+    _, size = task.grows
+    assert [(x.max_length, getattr(x, size)) for x in lessons] == sizes
+    assert lessons[-1] == task
+    rng = np.random.default_rng(0)
+    for lesson in lessons:
+        batch = lesson.sample(50, rng)
+        answers = batch.weights.sum(1)
+        assert answers.max() <= (
+            1 if task.name == "family-inference" else lesson.max_length
+        )
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"max_length": 5}, "at most 4.*max_length=5"),

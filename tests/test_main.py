@@ -204,6 +204,10 @@ def test_a_memory_of_other_size_has_the_weights_of_training(
     figure = float(rows["mean squared error"])
     assert figure == pytest.approx(errors.mean(), rel=1e-3)
 
+    task, recipe, seed = runs.load_settings(out, "echo")
+    larger = dataclasses.replace(recipe, memory_size=7, weights=str(out))
+    training.check(task, larger, seed)
+
     words[words.index(f"--out={out}")] = f"--out={tmp_path / 'lstm'}"
     assert main([*words, "--lstm"]) == 0
     words = ["evaluate", "echo", str(tmp_path / "lstm"), "--memory-size=7"]

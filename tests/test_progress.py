@@ -124,6 +124,52 @@ def test_without_saving_it_trains_the_same(tmp_path):
     assert_same_weights(train(), train(Progress(tmp_path)))
 
 
+@pytest.fixture
+def given(tmp_path):
+    """A model that was trained before, and its folder."""
+    folder = made(tmp_path / "given")
+    model = training.train(TASK, RECIPE, 5, verbose=0)
+    model.save(folder / runs.MODEL_FILE)
+    return model, folder
+
+
+def test_a_training_begins_with_weights_of_another(given):
+    before, folder = given
+    # Too small a rate to change a number of float32.
+    recipe = dataclasses.replace(
+        RECIPE, weights=str(folder), learning_rate=1e-30
+    )
+    assert_same_weights(training.train(TASK, recipe, 3, verbose=0), before)
+
+
+def test_what_began_with_weights_goes_on_as_if_not_cut_off(given, tmp_path):
+    recipe = dataclasses.replace(RECIPE, weights=str(given[1]))
+    expected = training.train(TASK, recipe, 3, verbose=0)
+    folder = made(tmp_path / "cut")
+    for count in (1, 5):
+        with pytest.raises(Stopped):
+            training.train(TASK, recipe, 3, Stops(folder, count), verbose=0)
+    model = training.train(TASK, recipe, 3, Progress(folder), verbose=0)
+    assert_same_weights(model, expected)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--controller=5"], r"`weights` .*\(X, 5\).*\(X, 4\)"),
+        (["--controller=4", "--weights=nowhere"], "nowhere.*expected a file"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    words, message, given, tmp_path, capsys
+):
+    words = [f"--weights={given[1]}", f"--out={tmp_path / 'out'}", *words]
+    assert main(["train", "echo", "--no-picture", *words]) == 1
+    message = message.replace("X", str(len(TASK.input_labels)))
+    assert re.search(message, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == [given[1]]
+
+
 def test_each_epoch_has_sequences_of_its_own():
     def rows(batch):
         return {inputs.tobytes() for inputs in batch.inputs}

@@ -6,8 +6,8 @@ from keras_dnc import ablation
 from keras_dnc.commands import arguments
 from keras_dnc.tasks import TASKS, BitsTask, Recipe
 
-# A run ends by options of its own, and the variants are of a DNC.
-UNUSED = ("epochs", "target", "lstm")
+# A run ends by options of its own, and the variants are of a DNC and new.
+UNUSED = ("epochs", "target", "lstm", "weights")
 
 
 def add(commands):

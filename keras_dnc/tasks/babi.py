@@ -23,7 +23,7 @@ from keras_dnc.tasks.babi_files import (
 )
 from keras_dnc.tasks.babi_names import renamed
 from keras_dnc.tasks.classes import ClassesTask
-from keras_dnc.tasks.task import Batch, Recipe, doubled, option
+from keras_dnc.tasks.task import Batch, Recipe, Task, doubled, growing, option
 from keras_dnc.validation import nonnegative_integer
 
 ANSWER = "-"
@@ -85,7 +85,7 @@ class Babi(ClassesTask):
     name = "babi"
     summary = "answer questions about stories (bAbI)"
     metric = "right_words"
-    grows = "max_questions"
+    grows = ("max_questions",)
     # By trial: layer normalization and batches of four let task 1 train, and
     # short stories first make it faster; task 6 is learned together with it.
     recipe = Recipe(
@@ -247,10 +247,10 @@ class Babi(ClassesTask):
         """Tells the stories of other people, places and things."""
         return renamed(data, self.vocabulary, rng) if self.renamed else data
 
-    def lesson_sizes(self) -> list[int]:
-        """Numbers of questions from 1 to those of the longest story."""
+    def lessons(self) -> list[Task]:
+        """Returns tasks of 1 question to those of the longest story."""
         *sizes, _ = doubled(1, self.max_questions or self._most_questions)
-        return [*sizes, self.max_questions]
+        return growing(self, max_questions=[*sizes, self.max_questions])
 
     @functools.cached_property
     def _most_questions(self):

@@ -106,6 +106,11 @@ class Recipe(Settings):
         zero=True,
     )
     lstm: bool = option(False, "an LSTM of as many weights in place of the DNC")
+    weights: str = option(
+        "",
+        "folder of a trained model with whose weights to begin, of as many "
+        "slots or of others [new weights]",
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -137,8 +142,8 @@ class Task:
         metric: The name of the metric in training that is the share of what
             is right.
         recipe: The `Recipe` that trains a DNC on it by default.
-        grows: The name of the option that grows from lesson to lesson of a
-            curriculum; empty where there are none.
+        grows: The names of the options that grow from lesson to lesson of a
+            curriculum; empty where there are no lessons.
         input_labels: The name of each input feature, for pictures.
         output_labels: The name of each output feature, for pictures.
     """
@@ -147,15 +152,15 @@ class Task:
     summary: ClassVar[str]
     metric: ClassVar[str]
     recipe: ClassVar[Recipe]
-    grows: ClassVar[str] = ""
+    grows: ClassVar[tuple[str, ...]] = ()
 
-    def lesson_sizes(self) -> list[int]:
-        """Returns what the option `grows` is in each lesson of a curriculum.
+    def lessons(self) -> list["Task"]:
+        """Returns the lessons of a curriculum, the last of them this task.
 
-        In the last one it is what it is in the task. From one lesson to the
-        next it doubles at most, so that there are few lengths to compile for.
+        From one lesson to the next an option doubles at most, so that there
+        are few lengths to compile for.
         """
-        raise NotImplementedError
+        return [self]
 
     @property
     def input_labels(self) -> list[str]:
@@ -332,6 +337,24 @@ def doubled(first: int, last: int) -> list[int]:
     return sizes
 
 
+def growing(task: Task, **sizes: list[int]) -> list[Task]:
+    """Returns a task with some of its options at each of their sizes.
+
+    The options grow together. One of fewer sizes stays at its last.
+
+    Args:
+        task: The task.
+        **sizes: The sizes of each of the options.
+    """
+    return [
+        dataclasses.replace(
+            task,
+            **{name: of[min(i, len(of) - 1)] for name, of in sizes.items()},
+        )
+        for i in range(max(map(len, sizes.values())))
+    ]
+
+
 def last_step(batch: Batch, example: int) -> int:
     """Returns the last step of a sequence that counts."""
     return int(np.flatnonzero(batch.weights[example])[-1])
@@ -362,7 +385,7 @@ class GeneratedTask(Settings, Task):
     sequences: int = option(10_000, "training sequences of an epoch")
     test_sequences: int = option(1_000, "sequences to evaluate on")
 
-    grows = "max_length"
+    grows = ("max_length",)
 
     def __post_init__(self):
         super().__post_init__()
@@ -372,9 +395,11 @@ class GeneratedTask(Settings, Task):
                 f"{self.max_length}. Received: min_length={self.min_length}"
             )
 
-    def lesson_sizes(self) -> list[int]:
-        """Lengths from `min_length` to `max_length`."""
-        return doubled(self.min_length, self.max_length)
+    def lessons(self) -> list[Task]:
+        """Returns tasks of lengths from `min_length` to `max_length`."""
+        return growing(
+            self, max_length=doubled(self.min_length, self.max_length)
+        )
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
