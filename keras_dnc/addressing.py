@@ -11,6 +11,7 @@ https://doi.org/10.1038/nature20101), Nature 538 (2016), which has one write
 head; several are treated as in the notes of each function.
 """
 
+import functools
 from collections.abc import Callable
 
 from keras import ops
@@ -536,11 +537,17 @@ def _linkage_gradient(arguments, upstream):
     )
 
 
-_linkage = with_gradient(_plain_linkage, _linkage_gradient)
+@functools.cache
+def _linkage(storage_dtype):
+    return with_gradient(_plain_linkage, _linkage_gradient, storage_dtype)
 
 
 def link_and_directional_weightings(
-    previous_link, previous_precedence, write_weightings, read_weightings
+    previous_link,
+    previous_precedence,
+    write_weightings,
+    read_weightings,
+    storage_dtype: str | None = None,
 ):
     """Returns what `link` and `directional_weightings` return, at less cost.
 
@@ -554,12 +561,14 @@ def link_and_directional_weightings(
         previous_precedence: Tensor `p` of the previous step, `(B, V, N)`.
         write_weightings: Tensor `w^w` of this step, `(B, V, N)`.
         read_weightings: Tensor `w^r` of the previous step, `(B, R, N)`.
+        storage_dtype: The dtype in which the gradient keeps the links.
+            Default: their own.
 
     Returns:
         Tuple `(link, forward, backward)` of tensors of the shapes `(B, V, N,
         N)`, `(B, V, R, N)` and `(B, V, R, N)`.
     """
-    return _linkage(
+    return _linkage(storage_dtype)(
         previous_link, previous_precedence, write_weightings, read_weightings
     )
 

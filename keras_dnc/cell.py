@@ -80,6 +80,11 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         sparse_links: Number `K` of links that each slot keeps, so that links
             take `O(N·K)` instead of `O(N²)`; True for 8, or for `memory_size`
             if that is less. Default: all. With `content_only` there are none.
+        link_storage: Dtype in which each step's links are kept for the
+            gradient, "float16" or "bfloat16", for half the memory. What the
+            cell computes stays the same, and gradients are rounded a little.
+            Default: float32. There is nothing to keep with `content_only`, and
+            little with `sparse_links`, which keep their dtype.
         bypass_dropout: Fraction of `h` that is dropped on its way to the
             output, so that the answer must come from memory.
         memory_initializer: Initializer of the memory's initial content, or
@@ -159,6 +164,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         layer_norm: bool = False,
         content_only: bool = False,
         sparse_links: int | bool | None = None,
+        link_storage: str | None = None,
         bypass_dropout: float = 0.0,
         memory_initializer="zeros",
         learned_memory: bool = False,
@@ -228,6 +234,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             layer_norm,
             content_only,
             sparse_links,
+            link_storage,
         ).checked(self.memory_size, sublayers)
         self._controller_units = None
         if not isinstance(controller, keras.layers.Layer):

@@ -21,10 +21,11 @@ from keras_dnc.layers import (
     ContentReadHead,
     ReadHead,
     SparseTemporalLinkage,
+    TemporalLinkage,
     WriteHead,
 )
 from keras_dnc.sparse_linkage import NUM_LINKS
-from keras_dnc.validation import boolean, positive_integer
+from keras_dnc.validation import boolean, half_precision, positive_integer
 
 # The sublayers that each shapes.
 SUBLAYERS = {
@@ -35,6 +36,7 @@ SUBLAYERS = {
     "layer_norm": ("interface",),
     "content_only": ("interface", "read_head"),
     "sparse_links": ("read_head",),
+    "link_storage": ("read_head",),
 }
 
 
@@ -49,6 +51,7 @@ class Extensions(NamedTuple):
         layer_norm: See `DNCCell`.
         content_only: See `DNCCell`.
         sparse_links: See `DNCCell`.
+        link_storage: See `DNCCell`.
     """
 
     masked_keys: bool
@@ -58,6 +61,7 @@ class Extensions(NamedTuple):
     layer_norm: bool
     content_only: bool
     sparse_links: int | None
+    link_storage: str | None
 
     def checked(
         self, memory_size: int, own: dict[str, keras.layers.Layer | None]
@@ -91,6 +95,7 @@ class Extensions(NamedTuple):
             boolean("layer_norm", self.layer_norm),
             boolean("content_only", self.content_only),
             links,
+            half_precision("link_storage", self.link_storage),
         )
         for name, value in extensions._asdict().items():
             for sublayer in SUBLAYERS[name]:
@@ -141,9 +146,9 @@ class Extensions(NamedTuple):
         """
         if self.content_only:
             return ContentReadHead(dtype=dtype, name="read_head")
-        linkage = None
-        if self.sparse_links is not None:
-            linkage = SparseTemporalLinkage(
-                self.sparse_links, dtype=dtype, name="temporal_linkage"
-            )
+        called = {"dtype": dtype, "name": "temporal_linkage"}
+        if self.sparse_links is None:
+            linkage = TemporalLinkage(self.link_storage, **called)
+        else:
+            linkage = SparseTemporalLinkage(self.sparse_links, **called)
         return ReadHead(temporal_linkage=linkage, dtype=dtype, name="read_head")

@@ -5,6 +5,7 @@ write and read it takes longer than to compute it again. On PyTorch functions
 are differentiated as usual, and so are symbolic tensors outside a layer.
 """
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import keras
 from keras import ops
 
 
-def with_gradient(function: Callable, gradient: Callable) -> Callable:
+def with_gradient(
+    function: Callable, gradient: Callable, first_in: str | None = None
+) -> Callable:
     """Returns a function with a gradient of its own.
 
     Back-propagation then keeps the function's arguments alone.
@@ -23,19 +26,39 @@ def with_gradient(function: Callable, gradient: Callable) -> Callable:
         gradient: Maps two tuples, the function's arguments and the gradients
             with respect to its results, to the tuple of the gradients with
             respect to its arguments.
+        first_in: The dtype in which the first argument is kept. Default: its
+            own.
     """
 
     @ops.custom_gradient
     def differentiated(*arguments):
+        first, *others = arguments
+        kept = first if first_in is None else ops.cast(first, first_in)
+
         def backward(*upstream):
             # TensorFlow passes the gradients one by one, JAX as a tuple.
             if isinstance(upstream[0], tuple):
                 (upstream,) = upstream
-            return gradient(arguments, upstream)
+            with _after(upstream):
+                given = ops.cast(kept, first.dtype), *others
+                return gradient(given, upstream)
 
         return function(*arguments), backward
 
     return _where_possible(differentiated, function)
+
+
+def _after(tensors):
+    """Returns a context in which TensorFlow computes when tensors are there.
+
+    Its loop would otherwise compute ahead, for up to 32 steps, whatever does
+    not follow from them, and hold it.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.control_dependencies(tensors)
 
 
 def _where_possible(differentiated, function):

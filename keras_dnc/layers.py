@@ -24,7 +24,13 @@ from keras_dnc.sparse_linkage import (
     sparse_directional_weightings,
     sparse_link,
 )
-from keras_dnc.validation import boolean, layer, positive_integer, shapes
+from keras_dnc.validation import (
+    boolean,
+    half_precision,
+    layer,
+    positive_integer,
+    shapes,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -137,7 +143,14 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
     Source: Graves et al. (2016), Methods, *Temporal memory linkage*.
 
     Args:
+        storage_dtype: Dtype in which each step's links are kept for the
+            gradient, "float16" or "bfloat16". The links themselves, and all
+            weightings, stay as they are. Default: that of the links. On
+            PyTorch it changes nothing.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+
+    Raises:
+        ValueError: If `storage_dtype` is another one.
 
     Call arguments:
         link: `L` of the previous step, shape `(B, V, N, N)`.
@@ -162,6 +175,10 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
     array([[[[0., 1.]]]], dtype=float32)
     """
 
+    def __init__(self, storage_dtype: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.storage_dtype = half_precision("storage_dtype", storage_dtype)
+
     def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
         """Returns the shapes of links and precedence for one example.
 
@@ -181,10 +198,18 @@ class TemporalLinkage(AtLeastFloat32, keras.layers.Layer):
             read_weightings=(read_weightings, "BRN"),
         )
         link, forward, backward = addressing.link_and_directional_weightings(
-            link, precedence, write_weightings, read_weightings
+            link,
+            precedence,
+            write_weightings,
+            read_weightings,
+            self.storage_dtype,
         )
         precedence = addressing.precedence(precedence, write_weightings)
         return link, precedence, forward, backward
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "storage_dtype": self.storage_dtype}
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")

@@ -157,6 +157,24 @@ def fraction_below_one(name: str, value) -> float:
     return float(value)
 
 
+def half_precision(name: str, value) -> str | None:
+    """Returns the name of a dtype of half precision, or None.
+
+    Args:
+        name: The argument's name.
+        value: What was given.
+
+    Raises:
+        ValueError: If it is another.
+    """
+    if value not in (None, "float16", "bfloat16"):
+        raise ValueError(
+            f"`{name}` must be 'float16', 'bfloat16' or None. Received: "
+            f"{name}={value!r}"
+        )
+    return value
+
+
 def layer(name: str, value) -> keras.layers.Layer:
     """Returns `value`, a layer.
 

@@ -282,6 +282,16 @@ def test_memory_grows_as_the_segments_and_their_length():
 
 
 @pytest.mark.slow
+def test_links_in_half_precision_take_half_the_memory():
+    half = saved_bytes(made(link_storage="float16"), 64)
+    plain = saved_bytes(made(), 64)
+    V, N = 2, SIZES["memory_size"]
+    of_links = 64 * BATCH * V * N * N
+    # They are no longer among the lists of float32.
+    assert plain - half == 4 * of_links
+
+
+@pytest.mark.slow
 def test_a_graph_computes_no_segment_ahead_of_its_turn():
     peaks = [
         in_own_process(

@@ -629,6 +629,7 @@ def test_without_an_initial_memory_there_is_no_weight():
         ({"mask_minimum": 0.5}, "`mask_minimum` must go with masked_keys"),
         ({"sparse_links": 0}, "`sparse_links` must be from 1 to .*=5, or True"),
         ({"sparse_links": 6}, "`sparse_links` must be .*=5.*sparse_links=6"),
+        ({"link_storage": "float32"}, "`link_storage` must be 'float16'.*32'"),
         ({"memory_initializer": None}, "`memory_initializer` must be an init"),
         ({"memory_initializer": np.ones((3, 5))}, r"shape \(5, 3\).*\(3, 5\)"),
         ({"bypass_dropout": 1}, "`bypass_dropout` must be .* below 1"),
@@ -657,12 +658,14 @@ OWN = {
         ("content_only", "interface"),
         ("content_only", "read_head"),
         ("sparse_links", "read_head"),
+        ("link_storage", "read_head"),
         ("deallocation", "write_head"),
     ],
 )
 def test_what_shapes_a_sublayer_of_one_s_own_is_refused(name, sublayer):
+    arguments = EXTENSIONS.get(name, {name: "float16"})
     with pytest.raises(ValueError, match=f"`{name}` is for the {sublayer}"):
-        make_cell(ONE_HEAD, **EXTENSIONS[name], **{sublayer: OWN[sublayer]()})
+        make_cell(ONE_HEAD, **arguments, **{sublayer: OWN[sublayer]()})
 
 
 def test_an_interface_without_modes_needs_another_read_head():

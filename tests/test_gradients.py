@@ -19,6 +19,7 @@ from extensions import state_tensors
 
 import keras_dnc
 from keras_dnc import addressing, memory, sparse_linkage
+from keras_dnc.gradients import with_gradient
 from keras_dnc.interface import oneplus
 
 if keras.backend.backend() != "tensorflow":
@@ -462,6 +463,67 @@ def test_a_gradient_of_its_own_is_that_of_the_plain_formulas(
 
     for actual, expected in zip(gradients(fast), gradients(plain), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_links_are_rounded_for_the_gradient_alone(rng, dtype):
+    _, plain, *arguments = own_linkage_gradient(rng, 2)
+    linkage = keras_dnc.TemporalLinkage(dtype, dtype="float64")
+
+    def fast(L, p, w, w_r):
+        L, _, *weightings = linkage(L, p, w, w_r)
+        return L, *weightings
+
+    weights = [rng.normal(size=x.shape) for x in plain(*arguments)]
+
+    def gradients(formula, L):
+        given = [tf.constant(x) for x in (L, *arguments[1:])]
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            results = formula(*given)
+            loss = sum(
+                tf.reduce_sum(weight * result)
+                for weight, result in zip(weights, results, strict=True)
+            )
+        return results, tape.gradient(loss, given)
+
+    L = arguments[0]
+    rounded = tf.cast(tf.cast(L, dtype), "float64").numpy()
+    values, actual = gradients(fast, L)
+    expected_values, _ = gradients(plain, L)
+    _, expected = gradients(plain, rounded)
+    for pairs in (
+        zip(values, expected_values, strict=True),
+        zip(actual, expected, strict=True),
+    ):
+        for one, other in pairs:
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+    _, exact = gradients(plain, L)
+    assert np.abs(exact[2] - expected[2]).max() > 1e-5
+
+
+def test_a_gradient_is_not_computed_ahead_of_its_turn():
+    # Of what is there before the gradient comes, cos x is the one to wait.
+    function = with_gradient(
+        tf.sin, lambda arguments, upstream: (upstream[0] * tf.cos(*arguments),)
+    )
+
+    @tf.function
+    def gradient(x, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        upstream = tf.exp(upstream)
+        return tape.gradient(y, x, upstream)
+
+    one = tf.constant([1.0, 2.0])
+    graph = gradient.get_concrete_function(one, one).graph
+    (cosine,) = (x for x in graph.get_operations() if x.type == "Cos")
+    before = [x.type for x in cosine.control_inputs]
+    assert any(kind in ("Exp", "Identity", "IdentityN") for kind in before)
+    np.testing.assert_allclose(
+        gradient(one, one), np.exp(one) * np.cos(one), rtol=1e-6
+    )
 
 
 TIES = {

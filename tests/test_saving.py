@@ -74,6 +74,7 @@ EXTENSION_ARGUMENTS = {
     "layer_norm": True,
     "content_only": True,
     "sparse_links": 3,
+    "link_storage": "float16",
 }
 # ... and what stands in their place otherwise.
 REPLACED = {
@@ -205,7 +206,7 @@ SUBLAYERS = {
     },
     keras_dnc.ContentAddressing: dict,
     keras_dnc.AllocationAddressing: dict,
-    keras_dnc.TemporalLinkage: dict,
+    keras_dnc.TemporalLinkage: lambda: {"storage_dtype": "float16"},
     keras_dnc.SparseTemporalLinkage: lambda: {"num_links": 3},
     keras_dnc.ContentReadHead: lambda: {
         "content_addressing": DotProduct(name="own"),

@@ -24,12 +24,14 @@ EXTENSIONS = {
     "sparse_links": {"sparse_links": 8},
     "bypass_dropout": {"bypass_dropout": 0.1},
     "learned_memory": {"learned_memory": True},
+    "link_storage": {"link_storage": "float16"},
 }
 EXTENSIONS["all"] = {
     name: value
     for arguments in EXTENSIONS.values()
     for name, value in arguments.items()
-    if name != "content_only"
+    # Neither goes with the sparse links of the others.
+    if name not in ("content_only", "link_storage")
 }
 
 
