@@ -57,6 +57,7 @@ def _dnc(task, recipe):
         layer_norm=recipe.layer_norm,
         content_only=recipe.content_only,
         sparse_links=recipe.sparse_links or None,
+        link_storage=recipe.link_storage or None,
         bypass_dropout=recipe.bypass_dropout,
         return_sequences=True,
         name="dnc",

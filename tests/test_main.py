@@ -407,17 +407,19 @@ def test_extensions_of_the_recipe_reach_the_network():
         sharpness=True,
         layer_norm=True,
         sparse_links=3,
+        link_storage="float16",
         bypass_dropout=0.25,
     )
     config = training.build_model(task, recipe).get_layer("dnc").get_config()
     expected = dataclasses.asdict(recipe)
     for name in (
         *("masked_keys", "deallocation", "sharpness", "layer_norm"),
-        *("content_only", "sparse_links", "bypass_dropout"),
+        *("content_only", "sparse_links", "link_storage", "bypass_dropout"),
     ):
         assert config[name] == expected[name], name
     plain = training.build_model(task, task.recipe).get_layer("dnc")
     assert plain.get_config()["sparse_links"] is None
+    assert plain.get_config()["link_storage"] is None
 
 
 @pytest.mark.parametrize("name", ["sparse_links", "bypass_dropout"])

@@ -85,6 +85,9 @@ class Recipe(Settings):
     )
     content_only: bool = option(False, "reading by content alone")
     sparse_links: int = option(0, "links of each slot; 0: all", zero=True)
+    link_storage: str = option(
+        "", "dtype of the links that the gradient keeps [float32]"
+    )
     bypass_dropout: float = option(
         0.0, "share of the way past the memory that is dropped", zero=True
     )
