@@ -210,6 +210,7 @@ ARGUMENTS = {
             "layer_norm": True,
             "content_only": True,
             "sparse_links": 3,
+            "link_storage": "float16",
             "bypass_dropout": 0.25,
             "memory_initializer": initializers.RandomNormal(seed=3),
             "learned_memory": True,
