@@ -1,4 +1,4 @@
-"""The known improvements of the DNC, and what each is made of.
+"""The extensions of the DNC, most of them known improvements.
 
 None is a case in the formulas of a cell: each is a part of the interface, or
 another sublayer in the place of the paper's.

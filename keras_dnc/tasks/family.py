@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from keras_dnc.tasks.graphs import NONE, Graph, random_place
-from keras_dnc.tasks.task import Task, doubled, growing, option
+from keras_dnc.tasks.task import option
 from keras_dnc.tasks.triples import LABELS, Questions, TriplesTask
 
 TOLD = ("father", "mother", "son", "daughter", "brother", "sister")
@@ -91,7 +91,6 @@ class FamilyInference(TriplesTask):
     summary = "infer how people of a family tree are related"
     # A slot for each of the facts.
     recipe = dataclasses.replace(TriplesTask.recipe, memory_size=64)
-
     grows = ("max_length", "max_people")
 
     def __post_init__(self):
@@ -114,14 +113,6 @@ class FamilyInference(TriplesTask):
             )
         if self.graph:
             _check_told(self.loaded)
-
-    def lessons(self) -> list[Task]:
-        """Returns tasks of longer relations in larger trees."""
-        return growing(
-            self,
-            max_length=doubled(self.min_length, self.max_length),
-            max_people=doubled(self.min_people, self.max_people),
-        )
 
     @property
     def people(self) -> int:

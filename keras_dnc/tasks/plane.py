@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_dnc.tasks.graphs import random_graphs
-from keras_dnc.tasks.task import Task, doubled, growing, option
+from keras_dnc.tasks.task import option
 from keras_dnc.tasks.triples import LABELS, TriplesTask
 
 
@@ -57,14 +57,6 @@ class PlaneTask(TriplesTask):
     def nodes(self) -> int:
         """The largest number of nodes of a graph."""
         return len(self.loaded.nodes) if self.graph else self.max_nodes
-
-    def lessons(self) -> list[Task]:
-        """Returns tasks of longer paths in larger graphs."""
-        return growing(
-            self,
-            max_length=doubled(self.min_length, self.max_length),
-            max_nodes=doubled(self.min_nodes, self.max_nodes),
-        )
 
     def graphs(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draws graphs, or repeats that of the file.

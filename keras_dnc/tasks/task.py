@@ -399,9 +399,17 @@ class GeneratedTask(Settings, Task):
             )
 
     def lessons(self) -> list[Task]:
-        """Returns tasks of lengths from `min_length` to `max_length`."""
+        """Returns tasks whose `max_…` that grow begin at their `min_…`."""
+        lowest = {
+            name: getattr(self, name.replace("max_", "min_"))
+            for name in self.grows
+        }
         return growing(
-            self, max_length=doubled(self.min_length, self.max_length)
+            self,
+            **{
+                name: doubled(first, getattr(self, name))
+                for name, first in lowest.items()
+            },
         )
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
