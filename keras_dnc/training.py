@@ -203,13 +203,23 @@ def _new(task, recipe, seed):
     keras.utils.set_random_seed(seed)
     model = build_model(task, recipe)
     if recipe.weights:
-        _set_weights(model, Path(recipe.weights))
+        _set_weights(model, task, Path(recipe.weights))
     return model
 
 
-def _set_weights(model, folder):
+def _set_weights(model, task, folder):
     """Gives a model the weights of one that was trained before."""
     given = runs.load_model(folder).get_weights()
+    before = runs.load_task(folder)
+    for kind in ("input_labels", "output_labels"):
+        found, expected = getattr(before, kind), getattr(task, kind)
+        if found != expected:
+            raise ValueError(
+                "`weights` must be of a model whose inputs and outputs mean "
+                f"the same. Received: {folder}, trained on {before.name} with "
+                f"other {kind}: {sorted({*found} ^ {*expected})} are of one "
+                "alone"
+            )
     found = [value.shape for value in given]
     expected = [tuple(weight.shape) for weight in model.weights]
     if found != expected:

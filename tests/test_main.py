@@ -59,6 +59,21 @@ def test_each_level_has_help(words, expected, capsys):
         assert word in text
 
 
+@pytest.mark.parametrize(
+    "task, word",
+    [
+        ("copy", "--sequences=3"),
+        ("babi", "--embedding=4"),
+        ("babi", "--max-questions=1"),
+        ("babi", "--no-renamed"),
+    ],
+)
+def test_evaluation_takes_no_option_of_training_alone(task, word, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", task, "folder", word])
+    assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_training_saves_model_task_and_picture(trained):
     assert {path.name for path in trained.iterdir()} == {

@@ -18,8 +18,9 @@ import pytest
 
 from keras_dnc import progress, runs, training
 from keras_dnc.__main__ import main
+from keras_dnc.commands import output
 from keras_dnc.progress import Progress
-from keras_dnc.tasks import Batch, Copy, Echo, Task
+from keras_dnc.tasks import Argmax, Batch, Copy, Echo, Task
 
 EPOCHS = 4
 TASK = Echo(min_length=1, max_length=2, sequences=16, test_sequences=5)
@@ -130,6 +131,7 @@ def given(tmp_path):
     folder = made(tmp_path / "given")
     model = training.train(TASK, RECIPE, 5, verbose=0)
     model.save(folder / runs.MODEL_FILE)
+    runs.save_settings(folder, TASK, RECIPE, 5)
     return model, folder
 
 
@@ -167,6 +169,22 @@ def test_weights_that_do_not_fit_are_refused(
     assert main(["train", "echo", "--no-picture", *words]) == 1
     message = message.replace("X", str(len(TASK.input_labels)))
     assert re.search(message, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == [given[1]]
+
+
+def test_weights_of_a_model_with_other_meanings_are_refused(
+    given, tmp_path, capsys
+):
+    # Its inputs are the symbols, and one more.
+    symbols = len(TASK.input_labels) - 1
+    runs.save_settings(given[1], Argmax(digits=symbols + 1), RECIPE, 5)
+    words = [f"--weights={given[1]}", f"--out={tmp_path / 'out'}"]
+    assert main(["train", "echo", "--no-picture", *words]) == 1
+    assert re.search(
+        "mean the same.*argmax with other input_labels: "
+        rf"\['{symbols}'\] are of one alone",
+        capsys.readouterr().err,
+    )
     assert list(tmp_path.iterdir()) == [given[1]]
 
 
@@ -595,6 +613,21 @@ def test_seeds_that_are_none_are_refused(seeds, capsys):
     with pytest.raises(SystemExit):
         main(["train", "echo", "--seeds", seeds])
     assert "argument --seeds: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])
+def test_two_processes_do_not_train_in_one_folder(more, tmp_path, capsys):
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}"]
+    unfinished = made(tmp_path / "out-unfinished")
+    runs.save_settings(unfinished, TASK, RECIPE, 5)
+    before = sorted(unfinished.iterdir())
+    given = [] if "--resume" in more else words[2:-1]
+    with output.held(unfinished):
+        assert main([*words[:2], *given, words[-1], *more]) == 1
+        assert "another process trains there" in capsys.readouterr().err
+        assert sorted(unfinished.iterdir()) == before
+    assert main([*words, "--overwrite"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """`evaluate`: the figures of a network that was saved."""
 
+import dataclasses
 from pathlib import Path
 
 from keras_dnc import runs, training
@@ -18,6 +19,11 @@ def add(commands):
                 "task", "as in training where it is not given"
             ),
             task,
+            without=[
+                field.name
+                for field in dataclasses.fields(task)
+                if field.metadata.get("training")
+            ],
         )
         parser.add_argument(
             "--memory-size",

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 
 def refuse_existing(
     out: Path,
@@ -65,6 +67,36 @@ def unfinished(out: Path) -> Iterator[Path]:
         folder.mkdir()
         yield folder
         rename(folder, out)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes from what this one does in a folder.
+
+    When the process ends, however it does, another may have it.
+
+    Args:
+        folder: The folder, which need not exist yet.
+
+    Raises:
+        FileExistsError: If another process has it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.with_name(f".{folder.name}.lock")
+    lock = filelock.FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise FileExistsError(
+            f"{folder}: another process trains there, and holds {file}"
+        ) from error
+    try:
+        yield
+    finally:
+        # Windows deletes no file that is open; filelock does it there.
+        with contextlib.suppress(PermissionError):
+            file.unlink()
+        lock.release()
 
 
 def rename(folder: Path, out: Path):

@@ -144,33 +144,43 @@ def _trained(options):
     if options.tensorboard:
         require_tensorboard()
     if not options.resume:
-        _begin(unfinished, task, recipe, seed, options)
-    callbacks = []
-    if options.tensorboard:
-        log_dir = unfinished / "tensorboard"
-        callbacks.append(keras.callbacks.TensorBoard(log_dir))
+        # What is wrong with them shows before a folder is made, or replaced.
+        training.check(task, recipe, seed)
+    with output.held(unfinished):
+        if not options.resume:
+            _begin(unfinished, task, recipe, seed, options)
+        callbacks = (
+            _tensorboard(unfinished, task, seed, is_drawn)
+            if options.tensorboard
+            else []
+        )
+        model = training.train(
+            task,
+            recipe,
+            seed,
+            Progress(unfinished),
+            callbacks,
+            verbose=output.verbose(),
+        )
+        # It may have gone on for longer than it was to at first.
+        runs.save_settings(unfinished, task, recipe, seed)
+        figures = training.evaluate(model, task, seed)
+        model.save(unfinished / runs.MODEL_FILE)
         if is_drawn:
-            first = pictures.first_sequences(task, seed, 1)
-            callbacks.append(
-                TensorBoardTraces(log_dir / "memory", first.inputs)
-            )
-    model = training.train(
-        task,
-        recipe,
-        seed,
-        Progress(unfinished),
-        callbacks,
-        verbose=output.verbose(),
-    )
-    # It may have gone on for longer than it was to at first.
-    runs.save_settings(unfinished, task, recipe, seed)
-    figures = training.evaluate(model, task, seed)
-    model.save(unfinished / runs.MODEL_FILE)
-    if is_drawn:
-        pictures.write(unfinished, model, task, seed)
-    output.rename(unfinished, out)
-    Progress(out).delete()
+            pictures.write(unfinished, model, task, seed)
+        output.rename(unfinished, out)
+        Progress(out).delete()
     return figures
+
+
+def _tensorboard(folder, task, seed, is_drawn):
+    """Returns the callbacks that log for TensorBoard."""
+    log_dir = folder / "tensorboard"
+    callbacks = [keras.callbacks.TensorBoard(log_dir)]
+    if is_drawn:
+        first = pictures.first_sequences(task, seed, 1)
+        callbacks.append(TensorBoardTraces(log_dir / "memory", first.inputs))
+    return callbacks
 
 
 def _evaluated(options):
@@ -216,8 +226,6 @@ def _settings(options):
 
 def _begin(folder, task, recipe, seed, options):
     """Makes the folder of a training."""
-    # What is wrong with them shows before a folder is made, or replaced.
-    training.check(task, recipe, seed)
     _refuse_unfinished(folder, options)
     if folder.exists():
         shutil.rmtree(folder)

@@ -45,7 +45,9 @@ class Adding(GeneratedTask):
 
     min_length: int = option(2, "fewest numbers of a sequence")
     max_length: int = option(20, "most numbers of a sequence")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "adding"
     summary = "add two marked numbers"

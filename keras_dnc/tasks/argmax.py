@@ -30,7 +30,9 @@ class Argmax(GeneratedTask):
     max_length: int = option(10, "most digits of a sequence")
     digits: int = option(10, "different digits")
     places: int = option(20, "places that an answer can name")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "argmax"
     summary = "say where the largest digit was"

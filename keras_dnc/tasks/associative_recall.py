@@ -28,7 +28,9 @@ class AssociativeRecall(BitsTask):
     max_length: int = option(6, "most items of a sequence")
     bits: int = option(6, "width of a word")
     item_length: int = option(3, "words of an item")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "associative-recall"
     summary = "say which item followed another one"

@@ -72,13 +72,18 @@ class Babi(ClassesTask):
     task: str = option("1", "a task's number, several as 1,2,5 or 1-20, or all")
     language: str = option("en-10k", "en or en-10k")
     embedding: int = option(
-        0, "width of the vectors that words become; 0: one-hot", zero=True
+        0,
+        "width of the vectors that words become; 0: one-hot",
+        zero=True,
+        training=True,
     )
     max_questions: int = option(
-        0, "questions of a training story; 0: all", zero=True
+        0, "questions of a training story; 0: all", zero=True, training=True
     )
     renamed: bool = option(
-        True, "people, places and things are others in each pass"
+        True,
+        "people, places and things are others in each pass",
+        training=True,
     )
     vocabulary: tuple[str, ...] = ()
 

@@ -20,7 +20,9 @@ class Copy(BitsTask):
     https://arxiv.org/abs/1410.5401), 2014, section 4.1.
     """
 
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "copy"
     summary = "say random bits again after a cue"

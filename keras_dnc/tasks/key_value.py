@@ -30,7 +30,9 @@ class KeyValueRecall(BitsTask):
     min_length: int = option(2, "fewest pairs of a sequence")
     max_length: int = option(8, "most pairs of a sequence")
     bits: int = option(8, "width of a key, and of a value")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "key-value"
     summary = "say the value of each key"

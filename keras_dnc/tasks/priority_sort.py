@@ -28,7 +28,9 @@ class PrioritySort(BitsTask):
     min_length: int = option(2, "fewest words of a sequence")
     max_length: int = option(8, "most words of a sequence")
     answers: int = option(16, "most words of an answer")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "priority-sort"
     summary = "say random bits in the order of their priorities"

@@ -32,7 +32,9 @@ class RepeatCopy(BitsTask):
     min_repeats: int = option(1, "fewest repeats")
     max_repeats: int = option(5, "most repeats")
     largest_repeats: int = option(10, "repeats that are shown as 1")
-    sequences: int = option(40_000, "training sequences of an epoch")
+    sequences: int = option(
+        40_000, "training sequences of an epoch", training=True
+    )
 
     name = "repeat-copy"
     summary = "say random bits again as often as asked"

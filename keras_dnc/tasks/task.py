@@ -30,15 +30,23 @@ class Batch(NamedTuple):
     weights: np.ndarray
 
 
-def option(default, description: str, zero: bool = False):
+def option(
+    default, description: str, zero: bool = False, training: bool = False
+):
     """Returns a dataclass field that is also a command-line option.
 
     Args:
         default: The field's default value.
         description: One line for `--help`.
         zero: Whether a number may be zero.
+        training: Whether it says nothing but how to train, so that `evaluate`
+            does not take it.
     """
-    metadata = {"description": description, "zero": zero}
+    metadata = {
+        "description": description,
+        "zero": zero,
+        "training": training,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -385,7 +393,9 @@ class GeneratedTask(Settings, Task):
 
     min_length: int = option(1, "fewest items of a sequence")
     max_length: int = option(10, "most items of a sequence")
-    sequences: int = option(10_000, "training sequences of an epoch")
+    sequences: int = option(
+        10_000, "training sequences of an epoch", training=True
+    )
     test_sequences: int = option(1_000, "sequences to evaluate on")
 
     grows = ("max_length",)
