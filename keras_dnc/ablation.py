@@ -1,19 +1,29 @@
-"""What each extension does for training: sequences until a task is solved."""
+"""What each extension does for training: passes until a task is solved."""
 
 import dataclasses
 import statistics
 import time
 
 import keras
-import numpy as np
 
-from keras_dnc import curriculum, training
-from keras_dnc.tasks import BitsTask, Recipe
+from keras_dnc import training
+from keras_dnc.tasks import Recipe, Task
 from keras_dnc.tasks.task import Settings, option
 
-# The settings of a recipe that each variant changes.
+# The settings of a recipe that are those of a variant, and in a plain network.
+PLAIN = {
+    "masked_keys": False,
+    "deallocation": False,
+    "sharpness": False,
+    "layer_norm": False,
+    "bypass_dropout": 0.0,
+    "content_only": False,
+    "sparse_links": 0,
+}
+# What each variant changes in a plain network.
 VARIANTS = {
     "plain": {},
+    "unnormalized": {"normalization": False},
     "masked": {"masked_keys": True},
     "deallocated": {"deallocation": True},
     "sharp": {"sharpness": True},
@@ -49,13 +59,16 @@ class Options(Settings):
         ValueError: If a number is not positive.
     """
 
-    target: float = option(0.99, "share of right bits of a solved task")
-    every: int = option(1_000, "training sequences between evaluations")
-    limit: int = option(40_000, "training sequences of a run at most")
+    target: float = option(
+        0.99, "share right of the test sequences of a solved task"
+    )
+    epochs: int = option(
+        40, "passes through the training sequences, or fresh ones, at most"
+    )
 
 
 def run(
-    task: BitsTask,
+    task: Task,
     recipe: Recipe,
     variants: list[str],
     seeds: list[int],
@@ -71,83 +84,83 @@ def run(
         options: When a run ends.
 
     Returns:
-        For each variant the sequences that each seed needed, None where the
-        run was given up.
+        For each variant the passes that each seed needed, None where the run
+        was given up.
     """
-    print("variant | seed | sequences | share of right bits | seconds")
+    print("variant | seed | passes | share right | seconds")
     needed = {}
     for variant in variants:
-        changed = dataclasses.replace(recipe, **VARIANTS[variant])
+        changed = dataclasses.replace(recipe, **PLAIN | VARIANTS[variant])
         needed[variant] = []
         for seed in seeds:
             start = time.perf_counter()
-            count, share = sequences_to_solve(task, changed, seed, options)
+            passes, share = passes_to_solve(task, changed, seed, options)
             seconds = time.perf_counter() - start
-            needed[variant].append(count)
-            shown = _shown(count, options)
+            needed[variant].append(passes)
+            shown = _shown(passes, options)
             print(
                 f"{variant} | {seed} | {shown} | {share:.4f} | {seconds:.0f}",
                 flush=True,
             )
-    print("variant | median of sequences")
-    for variant, counts in needed.items():
+    print("variant | median of passes")
+    for variant, passes in needed.items():
         # A run that was given up needs more than any other.
         median = statistics.median_high(
-            options.limit + 1 if count is None else count for count in counts
+            options.epochs + 1 if count is None else count for count in passes
         )
-        median = None if median > options.limit else median
+        median = None if median > options.epochs else median
         print(f"{variant} | {_shown(median, options)}")
     return needed
 
 
-def _shown(count, options):
-    return f"over {options.limit:,}" if count is None else f"{count:,}"
+def _shown(passes, options):
+    return f"over {options.epochs}" if passes is None else str(passes)
 
 
-def sequences_to_solve(
-    task: BitsTask, recipe: Recipe, seed: int, options: Options
+def passes_to_solve(
+    task: Task, recipe: Recipe, seed: int, options: Options
 ) -> tuple[int | None, float]:
-    """Trains on fresh sequences until a task is solved.
+    """Trains until a task is solved.
 
-    With a curriculum a lesson ends after `every` sequences of which enough is
-    right. What is to be solved is the whole task, in each of them.
+    What is to be solved is the whole task, in each lesson of a curriculum.
 
     Args:
         task: What to train on.
-        recipe: Sizes and settings.
+        recipe: Sizes and settings; `epochs` and `target` are those of
+            `options`.
         seed: Seed of weights and sequences.
         options: When the run ends.
 
     Returns:
-        Tuple of the number of training sequences seen when `target` was
-        reached, None if it was not, and of the share of right bits at the end.
+        Tuple of the number of passes through the training sequences after
+        which `target` was reached, None if it was not, and of the share of
+        what was right of the test sequences at the end.
     """
-    keras.utils.set_random_seed(seed)
-    rng = np.random.default_rng(seed)
-    test = training.test_batch(task, seed)
-    model = training.build_model(task, recipe)
-    seen, share, scores = 0, 0.0, []
-    while seen < options.limit:
-        lesson = curriculum.lesson(task, recipe, scores)
-        batch = lesson.sample(options.every, rng)
-        log = model.fit(
-            batch.inputs,
-            batch.targets,
-            sample_weight=batch.weights,
-            batch_size=recipe.batch_size,
-            verbose=0,
-        )
-        scores += log.history[task.metric]
-        seen += options.every
-        figures = model.evaluate(
-            test.inputs,
-            test.targets,
-            sample_weight=test.weights,
-            batch_size=recipe.batch_size,
+    # That ends by the share in training.
+    recipe = dataclasses.replace(recipe, epochs=options.epochs, target=0.0)
+    test = _Test(task, recipe, seed, options.target)
+    training.train(task, recipe, seed, callbacks=[test], verbose=0)
+    share = test.shares[-1]
+    return (len(test.shares) if share >= options.target else None), share
+
+
+class _Test(keras.callbacks.Callback):
+    """Ends a training after the epoch in which the task is solved."""
+
+    def __init__(self, task, recipe, seed, target):
+        super().__init__()
+        self._metric, self._target = task.metric, target
+        batch = training.test_batch(task, seed)
+        self._batches = list(task.batches(batch, recipe.batch_size))
+        self.shares = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = self.model.evaluate(
+            (tuple(batch) for batch in self._batches),
+            steps=len(self._batches),
             verbose=0,
             return_dict=True,
         )
-        share = figures[task.metric]
-        if share >= options.target:
-            return seen, share
-    return None, share
+        self.shares.append(figures[self._metric])
+        if self.shares[-1] >= self._target:
+            self.model.stop_training = True

@@ -168,12 +168,13 @@ def train(
             f"epochs={recipe.epochs}"
         )
     scores = progress.logged(task.metric) if progress else []
-    callbacks = [*([progress] if progress else []), *callbacks]
+    callbacks = [_Scores(task, recipe, scores), progress, *callbacks]
+    callbacks = [callback for callback in callbacks if callback]
     try:
         while not curriculum.is_over(task, recipe, scores):
             lesson = curriculum.lesson(task, recipe, scores)
             done = len(scores)
-            ends = _LessonEnds(task, recipe, lesson, scores)
+            ends = _LessonEnds(task, recipe, scores)
             count, epochs = _counted(
                 _epochs(lesson, seed, range(done, recipe.epochs))
             )
@@ -184,11 +185,10 @@ def train(
                 epochs=recipe.epochs,
                 # What a generator yields is in its order.
                 shuffle=False,
-                callbacks=[ends, *callbacks],
+                callbacks=[*callbacks, ends],
                 **fit_arguments,
             )
-            if model.stop_training and not ends.has_ended:
-                # Another callback ends the training.
+            if ends.is_stopped:
                 break
     except FloatingPointError as error:
         if not progress:
@@ -231,27 +231,39 @@ def _set_weights(model, task, folder):
     model.set_weights(given)
 
 
-class _LessonEnds(keras.callbacks.Callback):
-    """Collects the scores of epochs, and ends a lesson that is learned."""
+class _Scores(keras.callbacks.Callback):
+    """Collects the scores of epochs, and logs what they were epochs of."""
 
-    def __init__(self, task, recipe, lesson, scores):
+    def __init__(self, task, recipe, scores):
         super().__init__()
-        self._task, self._recipe = task, recipe
-        self._lesson, self._scores = lesson, scores
-        self.has_ended = False
+        self._task, self._recipe, self._scores = task, recipe, scores
 
     def on_epoch_end(self, epoch, logs=None):
-        self._scores.append(logs[self._task.metric])
         if self._recipe.curriculum:
+            lesson = curriculum.lesson(self._task, self._recipe, self._scores)
             # Callbacks after this one log it too.
             for name in self._task.grows:
-                logs[name] = getattr(self._lesson, name)
-        settings = self._task, self._recipe, self._scores
-        self.has_ended = (
-            curriculum.is_over(*settings)
-            or curriculum.lesson(*settings) != self._lesson
-        )
-        if self.has_ended:
+                logs[name] = getattr(lesson, name)
+        self._scores.append(logs[self._task.metric])
+
+
+class _LessonEnds(keras.callbacks.Callback):
+    """Ends a lesson that is learned, unless another callback did."""
+
+    def __init__(self, task, recipe, scores):
+        super().__init__()
+        self._task, self._recipe, self._scores = task, recipe, scores
+        # Whether another callback ended the training.
+        self.is_stopped = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.is_stopped = self.model.stop_training
+        settings = self._task, self._recipe
+        before = curriculum.lesson(*settings, self._scores[:-1])
+        if (
+            curriculum.is_over(*settings, self._scores)
+            or curriculum.lesson(*settings, self._scores) != before
+        ):
             self.model.stop_training = True
 
 

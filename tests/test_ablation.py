@@ -1,91 +1,81 @@
-"""The ablation counts sequences, and changes what it says it changes."""
+"""The ablation counts passes, and changes what it says it changes."""
 
 import dataclasses
 
 import keras
-import numpy as np
 import pytest
 
 from keras_dnc import ablation, training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import Copy, KeyValueRecall, Recipe
 
-TASK = KeyValueRecall(max_length=2, test_sequences=7)
+TASK = KeyValueRecall(max_length=2, sequences=50, test_sequences=7)
+
+
+PLAIN = Recipe(controller=4, memory_size=9, normalization=True)
 
 
 class Learner:
     """In place of a model: right in a share that grows with each pass."""
 
-    def __init__(self, recipe, seen):
+    def __init__(self, recipe):
         self.step = 0.4 if recipe.masked_keys else 0.2
         self.share = 0.0
-        self.seen = seen
+        self.stop_training = False
 
-    def fit(self, inputs, targets, sample_weight, batch_size, verbose):
-        assert inputs.shape[:2] == targets.shape[:2] == sample_weight.shape
-        self.share += self.step
-        self.seen.append(inputs)
-        log = keras.callbacks.History()
-        log.history = {"right_bits": [self.share]}
-        return log
+    def learn(self):
+        self.share = min(self.share + self.step, 0.995)
 
-    def evaluate(self, inputs, targets, **arguments):
+    def evaluate(self, batches, steps, **arguments):
+        batches = list(batches)
+        assert len(batches) == steps
+        inputs, targets, weights = batches[0]
+        assert inputs.shape[:2] == targets.shape[:2] == weights.shape
         assert len(inputs) == TASK.test_sequences
-        return {"right_bits": min(self.share, 0.995)}
+        return {"right_bits": self.share}
 
 
 @pytest.fixture
-def seen(monkeypatch):
-    """Training takes no time; returns the batches of sequences trained on."""
-    batches = []
-    monkeypatch.setattr(
-        training, "build_model", lambda task, recipe: Learner(recipe, batches)
-    )
-    return batches
+def trained(monkeypatch):
+    """Training takes no time; returns what each was of, in words."""
+    trainings = []
+
+    def train(task, recipe, seed, *, callbacks, verbose):
+        trainings.append((task, recipe, seed))
+        model = Learner(recipe)
+        for epoch in range(recipe.epochs):
+            model.learn()
+            for callback in callbacks:
+                callback.set_model(model)
+                callback.on_epoch_end(epoch, {})
+            if model.stop_training:
+                break
+
+    monkeypatch.setattr(training, "train", train)
+    return trainings
 
 
-def test_sequences_are_counted_until_the_task_is_solved(seen):
-    options = ablation.Options(target=0.7, every=50, limit=500)
-    count, share = ablation.sequences_to_solve(
-        TASK, TASK.recipe, seed=0, options=options
-    )
-    assert count == 4 * 50
+def test_passes_are_counted_until_the_task_is_solved(trained):
+    options = ablation.Options(target=0.7, epochs=10)
+    recipe = dataclasses.replace(TASK.recipe, target=0.1, curriculum=0.8)
+    count, share = ablation.passes_to_solve(TASK, recipe, 6, options)
+    assert count == 4
     assert share == pytest.approx(0.8)
-    assert [len(batch) for batch in seen] == [50] * 4
-    # Fresh ones each time, and others than are asked in the end.
-    assert np.any(seen[0] != seen[1])
-    test = training.test_batch(TASK, 0).inputs
-    assert np.any(seen[0][: len(test)] != test)
+    # The share of the sequences of training ends nothing.
+    recipe = dataclasses.replace(recipe, epochs=10, target=0.0)
+    assert trained == [(TASK, recipe, 6)]
 
 
-def test_sequences_grow_with_a_curriculum(seen):
-    task = dataclasses.replace(TASK, min_length=1, max_length=4)
-    recipe = dataclasses.replace(task.recipe, curriculum=0.5)
-    options = ablation.Options(target=0.99, every=50, limit=500)
-    count, _ = ablation.sequences_to_solve(task, recipe, 0, options)
-    assert count == 5 * 50
-    whole = [
-        task.sample(50, np.random.default_rng(0)).inputs.shape[1]
-        for task in (dataclasses.replace(task, max_length=n) for n in (1, 2, 4))
-    ]
-    # Right in 0.2, 0.4, 0.6, 0.8 and all.
-    lengths = [batch.shape[1] for batch in seen]
-    assert lengths == [whole[0]] * 3 + whole[1:]
-
-
-def test_a_run_is_given_up(seen):
-    options = ablation.Options(target=0.999, every=100, limit=500)
-    count, share = ablation.sequences_to_solve(
-        TASK, TASK.recipe, seed=0, options=options
-    )
+def test_a_run_is_given_up(trained):
+    options = ablation.Options(target=0.999, epochs=8)
+    count, share = ablation.passes_to_solve(TASK, TASK.recipe, 0, options)
     assert count is None
     assert share == pytest.approx(0.995)
-    assert len(seen) == 5
 
 
-def test_the_command_prints_each_run_and_the_medians(seen, capsys):
+def test_the_command_prints_each_run_and_the_medians(trained, capsys):
     words = ["ablation", "key-value", "--variants", "plain", "masked"]
-    words += ["--seeds", "3", "4", "--every", "100", "--limit", "400"]
+    words += ["--seeds", "3", "4", "--epochs", "4", "--curriculum", "0.8"]
     words += ["--target", "0.9", "--max-length=2", "--test-sequences=7"]
     assert main(words) == 0
     rows = [
@@ -93,23 +83,56 @@ def test_the_command_prints_each_run_and_the_medians(seen, capsys):
         for line in capsys.readouterr().out.splitlines()
     ]
     assert [row[:4] for row in rows[1:5]] == [
-        ["plain", "3", "over 400", "0.8000"],
-        ["plain", "4", "over 400", "0.8000"],
-        ["masked", "3", "300", "0.9950"],
-        ["masked", "4", "300", "0.9950"],
+        ["plain", "3", "over 4", "0.8000"],
+        ["plain", "4", "over 4", "0.8000"],
+        ["masked", "3", "3", "0.9950"],
+        ["masked", "4", "3", "0.9950"],
     ]
-    assert rows[6:] == [["plain", "over 400"], ["masked", "300"]]
+    assert rows[6:] == [["plain", "over 4"], ["masked", "3"]]
+    task, recipe, _ = trained[0]
+    assert (task.sequences, recipe.curriculum) == (1_000, 0.8)
+
+
+def test_what_is_solved_is_the_whole_task(monkeypatch):
+    """By a real training, of lessons of one pair and of two."""
+    models = []
+
+    def build(task, recipe):
+        model = keras.Sequential([keras.layers.Dense(len(task.output_labels))])
+        model.compile(
+            keras.optimizers.Adam(0.01),
+            jit_compile=False,
+            **task.compile_arguments(),
+        )
+        models.append(model)
+        return model
+
+    monkeypatch.setattr(training, "build_model", build)
+    task = dataclasses.replace(TASK, min_length=1)
+    recipe = dataclasses.replace(task.recipe, curriculum=0.01)
+    options = ablation.Options(epochs=3)
+    count, share = ablation.passes_to_solve(task, recipe, 5, options)
+    assert count is None
+    test = training.test_batch(task, 5)
+    figures = models[0].evaluate(
+        *test[:2], sample_weight=test.weights, verbose=0, return_dict=True
+    )
+    assert share == pytest.approx(figures["right_bits"], rel=1e-6)
+
+
+def config_of(recipe):
+    # So that layers of the same kind have the same names.
+    keras.utils.clear_session()
+    model = training.build_model(Copy(), recipe)
+    return model.get_layer("dnc").get_config()
 
 
 @pytest.mark.parametrize("variant", ablation.VARIANTS)
 def test_each_variant_builds_the_network_it_names(variant):
     recipe = dataclasses.replace(
-        Recipe(controller=4, memory_size=9), **ablation.VARIANTS[variant]
+        PLAIN, **ablation.PLAIN | ablation.VARIANTS[variant]
     )
-    model = training.build_model(Copy(), recipe)
-    config = model.get_layer("dnc").get_config()
-    plain = training.build_model(Copy(), Recipe(controller=4, memory_size=9))
-    plain = plain.get_layer("dnc").get_config()
+    config, plain = config_of(recipe), config_of(PLAIN)
     changed = {name for name, value in config.items() if plain[name] != value}
     assert changed == set(ablation.VARIANTS[variant])
 
@@ -119,8 +142,8 @@ def test_each_variant_builds_the_network_it_names(variant):
     keras.backend.backend() != "tensorflow", reason="trains with XLA"
 )
 def test_a_network_that_trains_comes_nearer():
-    options = ablation.Options(target=0.99, every=2_000, limit=2_000)
-    task = KeyValueRecall(min_length=1, max_length=1, bits=4)
-    _, share = ablation.sequences_to_solve(task, task.recipe, 0, options)
+    options = ablation.Options(epochs=1)
+    task = KeyValueRecall(min_length=1, max_length=1, bits=4, sequences=2_000)
+    _, share = ablation.passes_to_solve(task, task.recipe, 0, options)
     # Half of the bits are right by chance.
     assert share > 0.6

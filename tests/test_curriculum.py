@@ -148,17 +148,19 @@ def test_what_was_cut_off_goes_on_in_its_lesson(scripted, after, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_callback_ends_the_training(scripted, tmp_path):
+# In the middle of a lesson, and with its end.
+@pytest.mark.parametrize("last", [0, 1, 3])
+def test_a_callback_ends_the_training(scripted, last, tmp_path):
     class Ends(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 3:
+            if epoch == last:
                 self.model.stop_training = True
 
     settings = recipe(curriculum=0.8, epochs=20)
     training.train(
         TASK, settings, 1, Progress(tmp_path), callbacks=[Ends()], verbose=0
     )
-    assert lengths(tmp_path) == [2, 2, 4, 8]
+    assert lengths(tmp_path) == [2, 2, 4, 8][: last + 1]
 
 
 def test_a_missing_log_is_named(scripted, tmp_path):

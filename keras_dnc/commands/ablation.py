@@ -1,13 +1,15 @@
-"""`ablation`: how many sequences variants of a DNC need."""
+"""`ablation`: how long variants of a DNC train until a task is solved."""
 
 import dataclasses
 
 from keras_dnc import ablation
 from keras_dnc.commands import arguments
-from keras_dnc.tasks import TASKS, BitsTask, Recipe
+from keras_dnc.tasks import TASKS, GeneratedTask, Recipe
 
 # A run ends by options of its own, and the variants are of a DNC and new.
-UNUSED = ("epochs", "target", "lstm", "weights")
+UNUSED = ("epochs", "target", "lstm", "weights", *ablation.PLAIN)
+# Fresh sequences of a pass: as many as are worth a test.
+SEQUENCES = 1_000
 
 
 def add(commands):
@@ -15,9 +17,8 @@ def add(commands):
     for task, parser in arguments.add_tasks(
         commands,
         "ablation",
-        "count the sequences that variants of a DNC need to solve a task",
+        "count the passes that variants of a DNC need to solve a task",
         run,
-        of_class=BitsTask,
     ):
         parser.add_argument(
             "--variants",
@@ -29,7 +30,9 @@ def add(commands):
         )
         arguments.add_seeds(parser, default=[0, 1, 2], shown="0 1 2")
         arguments.add_options(parser, ablation.Options)
-        arguments.add_options(parser.add_argument_group("task"), task)
+        arguments.add_options(
+            parser.add_argument_group("task"), task, defaults=_defaults(task)
+        )
         arguments.add_options(
             parser.add_argument_group("network and training"),
             Recipe,
@@ -41,7 +44,8 @@ def add(commands):
 def run(options):
     """Trains the variants and prints a table."""
     task_class = TASKS[options.task_name]
-    task = task_class(**arguments.given(options, task_class))
+    given = arguments.given(options, task_class)
+    task = task_class(**_defaults(task_class) | given)
     changed = arguments.given(options, Recipe, without=UNUSED)
     ablation.run(
         task,
@@ -50,3 +54,8 @@ def run(options):
         options.seeds,
         ablation.Options(**arguments.given(options, ablation.Options)),
     )
+
+
+def _defaults(task):
+    """Returns the options of a task that differ from those of training."""
+    return {"sequences": SEQUENCES} if issubclass(task, GeneratedTask) else {}
