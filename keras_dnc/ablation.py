@@ -7,6 +7,7 @@ import time
 import keras
 
 from keras_dnc import training
+from keras_dnc.processes import in_own_process
 from keras_dnc.tasks import Recipe, Task
 from keras_dnc.tasks.task import Settings, option
 
@@ -94,7 +95,9 @@ def run(
         needed[variant] = []
         for seed in seeds:
             start = time.perf_counter()
-            passes, share = passes_to_solve(task, changed, seed, options)
+            passes, share = in_own_process(
+                passes_to_solve, task, changed, seed, options
+            )
             seconds = time.perf_counter() - start
             needed[variant].append(passes)
             shown = _shown(passes, options)

@@ -52,6 +52,10 @@ def trained(monkeypatch):
                 break
 
     monkeypatch.setattr(training, "train", train)
+    # Another process would train in earnest.
+    monkeypatch.setattr(
+        ablation, "in_own_process", lambda function, *given: function(*given)
+    )
     return trainings
 
 

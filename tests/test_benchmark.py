@@ -1,7 +1,6 @@
 """The benchmark measures what it says; its figures are not tested."""
 
 import json
-import os
 import sys
 
 import keras
@@ -14,6 +13,7 @@ from keras_dnc.benchmark import measuring, parts, report, subjects
 from keras_dnc.benchmark.compiling import compiled, with_gradients
 from keras_dnc.benchmark.sizes import SIZES, Size
 from keras_dnc.benchmark.subjects import PEER, Subject
+from keras_dnc.processes import in_own_process
 
 TINY = Size(2, 3, 4, 5, 6, 2, 7)
 MEGABYTE = 10**6
@@ -156,18 +156,6 @@ def test_each_extension_reaches_the_layer(name):
     assert {*subjects.EXTENSIONS, "mask_minimum"} == arguments | {"all"}
 
 
-def test_the_environment_is_of_that_process_alone(monkeypatch):
-    monkeypatch.delenv("KERAS_DNC_BENCHMARK", raising=False)
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    environment = {"KERAS_BACKEND": "torch", "KERAS_DNC_BENCHMARK": "1"}
-    of_process = [
-        measuring.in_own_process(os.getenv, name, environment=environment)
-        for name in environment
-    ]
-    assert of_process == ["torch", "1"]
-    assert [os.getenv(name) for name in environment] == ["jax", None]
-
-
 def test_options_of_the_command_reach_the_measurement(clock, capsys, tmp_path):
     file = tmp_path / "figures.json"
     words = ["--sizes", "long", "--compilers", "XLA", "--checkpoint-every=16"]
@@ -232,7 +220,7 @@ def test_arguments_reach_the_layer():
 def test_a_measurement_in_a_process_of_its_own(measure):
     subject = Subject(measure, "XLA")
     size = SIZES["small"].one_step if measure == "step" else SIZES["small"]
-    result = measuring.in_own_process(
+    result = in_own_process(
         measuring.measure,
         subject,
         size,
@@ -246,7 +234,7 @@ def test_a_measurement_in_a_process_of_its_own(measure):
 
 
 def test_peak_memory_counts_what_was_freed():
-    measured = measuring.in_own_process(
+    measured = in_own_process(
         _peak_of_three_hundred_megabytes,
         environment={"KERAS_BACKEND": "tensorflow"},
     )

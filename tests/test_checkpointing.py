@@ -11,9 +11,10 @@ from keras import ops
 
 import keras_dnc
 from keras_dnc import bayesian
-from keras_dnc.benchmark.measuring import in_own_process, measure
+from keras_dnc.benchmark.measuring import measure
 from keras_dnc.benchmark.sizes import Size
 from keras_dnc.benchmark.subjects import Subject
+from keras_dnc.processes import in_own_process
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip(

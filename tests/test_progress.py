@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dnc import progress, runs, training
+from keras_dnc import commands, progress, runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.commands import output
 from keras_dnc.progress import Progress
@@ -78,6 +78,12 @@ def small(monkeypatch):
         return model
 
     monkeypatch.setattr(training, "build_model", build_small)
+    # Another process would build a DNC.
+    monkeypatch.setattr(
+        commands.train,
+        "in_own_process",
+        lambda function, *given: function(*given),
+    )
 
 
 def train(place=None):

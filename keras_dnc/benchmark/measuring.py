@@ -1,13 +1,11 @@
 """Time and memory, each measurement in a process of its own."""
 
-import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,29 +34,6 @@ class Measurement(NamedTuple):
     def median(self) -> float:
         """The median of `seconds`."""
         return statistics.median(self.seconds)
-
-
-def in_own_process(
-    function: Callable, *arguments, environment: dict[str, str]
-) -> Any:
-    """Returns a function's result, computed in a new process.
-
-    Args:
-        function: A function of a module.
-        *arguments: Its arguments.
-        environment: Variables of the environment there, besides those here.
-    """
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(function, arguments)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def measure(subject: Subject, size: Size, repeats: int) -> Measurement:

@@ -12,7 +12,6 @@ from keras_dnc.benchmark import parts
 from keras_dnc.benchmark.measuring import (
     Measurement,
     copy_bandwidth,
-    in_own_process,
     measure,
 )
 from keras_dnc.benchmark.sizes import SIZES
@@ -23,6 +22,7 @@ from keras_dnc.benchmark.subjects import (
     Subject,
     check_peer,
 )
+from keras_dnc.processes import in_own_process
 from keras_dnc.validation import positive_integer
 
 COMPILERS = {

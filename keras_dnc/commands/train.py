@@ -10,6 +10,7 @@ import keras
 
 from keras_dnc import runs, settings, training
 from keras_dnc.commands import arguments, output, pictures
+from keras_dnc.processes import in_own_process
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import TASKS, Recipe
 from keras_dnc.tensorboard import TensorBoardTraces, require_tensorboard
@@ -77,7 +78,7 @@ def run(options):
     figures = {}
     for seed, of_seed in trainings.items():
         figures_of = _evaluated if of_seed.is_done else _trained
-        figures[seed] = figures_of(of_seed)
+        figures[seed] = in_own_process(figures_of, of_seed)
         print(f"seed {seed}: {of_seed.out}")
         output.print_table(figures[seed])
     _print_summary(figures)
