@@ -11,7 +11,7 @@ from keras_dnc.processes import in_own_process
 from keras_dnc.tasks import Recipe, Task
 from keras_dnc.tasks.task import Settings, option
 
-# The settings of a recipe that are those of a variant, and in a plain network.
+# What variants set in a recipe, as it is in a plain network.
 PLAIN = {
     "masked_keys": False,
     "deallocation": False,

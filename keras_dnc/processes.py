@@ -5,6 +5,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import Any
 
@@ -20,14 +22,25 @@ def in_own_process(
         function: A function of a module.
         *arguments: Its arguments.
         environment: Variables of the environment there, besides those here.
+
+    Raises:
+        ChildProcessError: If that process ends before its work is done, as it
+            does where modules are missing, or memory.
     """
     # What was printed here comes before what is printed there.
     sys.stdout.flush()
     before = {name: os.environ.get(name) for name in environment or {}}
     os.environ.update(environment or {})
     try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(_call, (function, arguments))
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn")
+        ) as pool:
+            return pool.submit(_call, function, arguments).result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            f"{function.__name__} in a process of its own: expected its "
+            "result. Received the end of the process"
+        ) from error
     finally:
         for name, value in before.items():
             if value is None:

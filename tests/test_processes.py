@@ -28,18 +28,27 @@ if __name__ == "__main__":
 def test_the_environment_is_of_that_process_alone(monkeypatch):
     monkeypatch.delenv("KERAS_DNC_BENCHMARK", raising=False)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    environment = {"KERAS_BACKEND": "torch", "KERAS_DNC_BENCHMARK": "1"}
-    of_process = [
-        in_own_process(os.getenv, name, environment=environment)
-        for name in environment
-    ]
-    assert of_process == ["torch", "1"]
-    assert [os.getenv(name) for name in environment] == ["jax", None]
+    environment = {"KERAS_BACKEND": "tensorflow", "KERAS_DNC_BENCHMARK": "1"}
+    of_process = in_own_process(values, *environment, environment=environment)
+    assert of_process == ["tensorflow", "1"]
+    assert values(*environment) == ["jax", None]
+
+
+def values(*names):
+    return [os.getenv(name) for name in names]
 
 
 def test_an_error_there_is_one_here():
     with pytest.raises(ValueError, match="invalid literal"):
         in_own_process(int, "three")
+
+
+def test_a_process_that_ends_early_is_an_error():
+    with pytest.raises(ChildProcessError, match="_exit in a process of its"):
+        in_own_process(os._exit, 3)
+    environment = {"KERAS_BACKEND": "none"}
+    with pytest.raises(ChildProcessError, match="getenv in a process of its"):
+        in_own_process(os.getenv, "HOME", environment=environment)
 
 
 def started(tmp_path, seconds):
