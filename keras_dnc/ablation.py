@@ -10,6 +10,7 @@ from keras_dnc import training
 from keras_dnc.processes import in_own_process
 from keras_dnc.tasks import Recipe, Task
 from keras_dnc.tasks.task import Settings, option
+from keras_dnc.validation import fraction
 
 # What variants set in a recipe, as it is in a plain network.
 PLAIN = {
@@ -57,7 +58,7 @@ class Options(Settings):
     """When a task counts as solved, and when a run is given up.
 
     Raises:
-        ValueError: If a number is not positive.
+        ValueError: If a number is not positive, or `target` above 1.
     """
 
     target: float = option(
@@ -66,6 +67,10 @@ class Options(Settings):
     epochs: int = option(
         40, "passes through the training sequences, or fresh ones, at most"
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        fraction("target", self.target)
 
 
 def run(

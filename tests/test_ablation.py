@@ -151,3 +151,8 @@ def test_a_network_that_trains_comes_nearer():
     _, share = ablation.passes_to_solve(task, task.recipe, 0, options)
     # Half of the bits are right by chance.
     assert share > 0.6
+
+
+def test_a_target_that_cannot_be_reached_is_refused():
+    with pytest.raises(ValueError, match=r"`target` must be .*target=1\.5"):
+        ablation.Options(target=1.5)

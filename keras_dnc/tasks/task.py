@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_dnc.validation import (
+    fraction,
     nonnegative_integer,
     nonnegative_number,
     positive_integer,
@@ -126,12 +127,7 @@ class Recipe(Settings):
     def __post_init__(self):
         super().__post_init__()
         for name in ("target", "curriculum"):
-            share = getattr(self, name)
-            if share > 1:
-                raise ValueError(
-                    f"`{name}` must be a share of at most 1. Received: "
-                    f"{name}={share}"
-                )
+            fraction(name, getattr(self, name))
         if self.lstm and self.bypass_dropout:
             raise ValueError(
                 "`bypass_dropout` must be 0 for an LSTM, which has no memory "
