@@ -168,8 +168,8 @@ def train(
             f"epochs={recipe.epochs}"
         )
     scores = progress.logged(task.metric) if progress else []
-    callbacks = [_Scores(task, recipe, scores), progress, *callbacks]
-    callbacks = [callback for callback in callbacks if callback]
+    saving = [progress] if progress else []
+    callbacks = [_Scores(task, recipe, scores), *saving, *callbacks]
     try:
         while not curriculum.is_over(task, recipe, scores):
             lesson = curriculum.lesson(task, recipe, scores)

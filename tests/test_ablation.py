@@ -10,8 +10,6 @@ from keras_dnc.__main__ import main
 from keras_dnc.tasks import Copy, KeyValueRecall, Recipe
 
 TASK = KeyValueRecall(max_length=2, sequences=50, test_sequences=7)
-
-
 PLAIN = Recipe(controller=4, memory_size=9, normalization=True)
 
 
@@ -37,7 +35,7 @@ class Learner:
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Training takes no time; returns what each was of, in words."""
+    """Training takes no time; returns task, recipe and seed of each."""
     trainings = []
 
     def train(task, recipe, seed, *, callbacks, verbose):
@@ -124,6 +122,11 @@ def test_what_is_solved_is_the_whole_task(monkeypatch):
     assert share == pytest.approx(figures["right_bits"], rel=1e-6)
 
 
+def test_a_target_that_cannot_be_reached_is_refused():
+    with pytest.raises(ValueError, match=r"`target` must be .*target=1\.5"):
+        ablation.Options(target=1.5)
+
+
 def config_of(recipe):
     # So that layers of the same kind have the same names.
     keras.utils.clear_session()
@@ -151,8 +154,3 @@ def test_a_network_that_trains_comes_nearer():
     _, share = ablation.passes_to_solve(task, task.recipe, 0, options)
     # Half of the bits are right by chance.
     assert share > 0.6
-
-
-def test_a_target_that_cannot_be_reached_is_refused():
-    with pytest.raises(ValueError, match=r"`target` must be .*target=1\.5"):
-        ablation.Options(target=1.5)

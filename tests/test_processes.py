@@ -70,10 +70,13 @@ def test_what_both_print_is_in_order(tmp_path):
 
 @pytest.mark.slow
 def test_it_ends_when_this_one_is_killed(tmp_path):
-    process = started(tmp_path, 1000)
+    process = started(tmp_path, 90)
     for line in process.stderr:
         if line.startswith("waiting"):
             break
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
-    # What a pipe holds ends when nobody can write to it any more.
+    # A pipe ends when nobody can write to it any more: here before the other
+    # process has waited, or else this raises.
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL

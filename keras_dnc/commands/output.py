@@ -95,7 +95,7 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         # Windows deletes no file that is open; filelock does it there.
         with contextlib.suppress(PermissionError):
-            file.unlink()
+            file.unlink(missing_ok=True)
         lock.release()
 
 

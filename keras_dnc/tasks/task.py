@@ -406,17 +406,11 @@ class GeneratedTask(Settings, Task):
 
     def lessons(self) -> list[Task]:
         """Returns tasks whose `max_…` that grow begin at their `min_…`."""
-        lowest = {
-            name: getattr(self, name.replace("max_", "min_"))
-            for name in self.grows
-        }
-        return growing(
-            self,
-            **{
-                name: doubled(first, getattr(self, name))
-                for name, first in lowest.items()
-            },
-        )
+        sizes = {}
+        for name in self.grows:
+            first = getattr(self, name.replace("max_", "min_"))
+            sizes[name] = doubled(first, getattr(self, name))
+        return growing(self, **sizes)
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
