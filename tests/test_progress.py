@@ -515,8 +515,11 @@ def several(tmp_path, *more):
 
 def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys, monkeypatch):
     assert main(several(tmp_path, "--epochs=3")) == 0
-    lines = capsys.readouterr().out.splitlines()[-6:]
-    assert lines[0] == "figure | 0 | 1 | 4 | mean | deviation"
+    lines = capsys.readouterr().out.splitlines()[-7:]
+    assert lines[:2] == [
+        "figure | 0 | 1 | 4 | mean | deviation",
+        "epochs | 3 | 3 | 3 | 3 | 0",
+    ]
     rows = {name: cells for name, *cells in map(cells_of, lines[1:])}
     errors, folders = [], []
     for seed in (0, 1, 4):
@@ -559,7 +562,7 @@ def test_several_seeds_are_trained_and_summed_up(tmp_path, capsys, monkeypatch):
         ),
     )
     assert main(several(tmp_path, "--epochs=3", "--resume")) == 0
-    assert capsys.readouterr().out.splitlines()[-6:] == lines
+    assert capsys.readouterr().out.splitlines()[-7:] == lines
     assert seen == [(1, range(1, 3)), (4, range(3))]
 
 

@@ -165,7 +165,7 @@ def _trained(options):
         )
         # It may have gone on for longer than it was to at first.
         runs.save_settings(unfinished, task, recipe, seed)
-        figures = training.evaluate(model, task, seed)
+        figures = _figures(model, task, seed, unfinished)
         model.save(unfinished / runs.MODEL_FILE)
         if is_drawn:
             pictures.write(unfinished, model, task, seed)
@@ -187,7 +187,14 @@ def _tensorboard(folder, task, seed, is_drawn):
 def _evaluated(options):
     """Returns the figures of a network that was trained before."""
     task, _, seed = _settings(options)
-    return training.evaluate(runs.load_model(Path(options.out)), task, seed)
+    out = Path(options.out)
+    return _figures(runs.load_model(out), task, seed, out)
+
+
+def _figures(model, task, seed, folder):
+    """Returns how long a network was trained, and its test figures."""
+    epochs = len(Progress(folder).logged(task.metric))
+    return {"epochs": epochs, **training.evaluate(model, task, seed)}
 
 
 def _print_summary(figures):

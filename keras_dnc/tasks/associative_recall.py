@@ -29,12 +29,13 @@ class AssociativeRecall(BitsTask):
     bits: int = option(6, "width of a word")
     item_length: int = option(3, "words of an item")
     sequences: int = option(
-        40_000, "training sequences of an epoch", training=True
+        5_000, "training sequences of an epoch", training=True
     )
 
     name = "associative-recall"
     summary = "say which item followed another one"
-    # A slot for each word with some to spare; the rest as for copy.
+    # A slot for each word with some to spare; sizes else and learning rate as
+    # for copy. Lengths that grow, by trial.
     recipe = Recipe(
         controller=64,
         memory_size=32,
@@ -43,6 +44,9 @@ class AssociativeRecall(BitsTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
+        epochs=60,
+        target=0.999,
+        curriculum=0.9,
     )
 
     def __post_init__(self):

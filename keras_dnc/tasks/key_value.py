@@ -31,12 +31,13 @@ class KeyValueRecall(BitsTask):
     max_length: int = option(8, "most pairs of a sequence")
     bits: int = option(8, "width of a key, and of a value")
     sequences: int = option(
-        40_000, "training sequences of an epoch", training=True
+        5_000, "training sequences of an epoch", training=True
     )
 
     name = "key-value"
     summary = "say the value of each key"
-    # A slot for each pair with some to spare; the rest as for copy.
+    # A slot for each pair with some to spare; sizes else and learning rate as
+    # for copy. Lengths that grow, by trial.
     recipe = Recipe(
         controller=64,
         memory_size=16,
@@ -45,6 +46,9 @@ class KeyValueRecall(BitsTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
+        epochs=60,
+        target=0.999,
+        curriculum=0.9,
     )
 
     def __post_init__(self):

@@ -29,13 +29,13 @@ class PrioritySort(BitsTask):
     max_length: int = option(8, "most words of a sequence")
     answers: int = option(16, "most words of an answer")
     sequences: int = option(
-        40_000, "training sequences of an epoch", training=True
+        5_000, "training sequences of an epoch", training=True
     )
 
     name = "priority-sort"
     summary = "say random bits in the order of their priorities"
     # A slot for each word with some to spare, and several heads to compare
-    # them; the rest as for copy.
+    # them; learning rate as for copy. Lengths that grow, by trial.
     recipe = Recipe(
         controller=64,
         memory_size=16,
@@ -44,6 +44,9 @@ class PrioritySort(BitsTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
+        epochs=120,
+        target=0.995,
+        curriculum=0.9,
     )
 
     @property

@@ -32,13 +32,11 @@ class RepeatCopy(BitsTask):
     min_repeats: int = option(1, "fewest repeats")
     max_repeats: int = option(5, "most repeats")
     largest_repeats: int = option(10, "repeats that are shown as 1")
-    sequences: int = option(
-        40_000, "training sequences of an epoch", training=True
-    )
 
     name = "repeat-copy"
     summary = "say random bits again as often as asked"
-    # A slot for each word with some to spare; the rest as for copy.
+    # A slot for each word with some to spare; sizes else and learning rate as
+    # for copy. Lengths that grow, by trial.
     recipe = Recipe(
         controller=64,
         memory_size=16,
@@ -47,6 +45,9 @@ class RepeatCopy(BitsTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
+        epochs=40,
+        target=0.999,
+        curriculum=0.98,
     )
 
     def __post_init__(self):
