@@ -32,6 +32,9 @@ class RepeatCopy(BitsTask):
     min_repeats: int = option(1, "fewest repeats")
     max_repeats: int = option(5, "most repeats")
     largest_repeats: int = option(10, "repeats that are shown as 1")
+    sequences: int = option(
+        5_000, "training sequences of an epoch", training=True
+    )
 
     name = "repeat-copy"
     summary = "say random bits again as often as asked"
@@ -45,9 +48,9 @@ class RepeatCopy(BitsTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
-        epochs=40,
+        epochs=80,
         target=0.999,
-        curriculum=0.98,
+        curriculum=0.9,
     )
 
     def __post_init__(self):
