@@ -37,7 +37,7 @@ class Argmax(GeneratedTask):
     name = "argmax"
     summary = "say where the largest digit was"
     metric = "right_places"
-    # As for copy.
+    # Sizes and learning rate as for copy.
     recipe = Recipe(
         controller=64,
         memory_size=16,
@@ -46,6 +46,8 @@ class Argmax(GeneratedTask):
         normalization=True,
         learning_rate=1e-3,
         batch_size=16,
+        epochs=5,
+        target=0.995,
     )
 
     def __post_init__(self):
