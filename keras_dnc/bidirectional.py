@@ -7,6 +7,7 @@ from keras_dnc.initialization import seed_of
 from keras_dnc.recurrent import DNC
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.validation import positive_integer
+from keras_dnc.variables import pass_on_frozen
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -114,6 +115,7 @@ class BidirectionalDNC(DNC):
         if not self.backward.built:
             self.backward.build(sequences_shape)
         self.join.build(self.backward.compute_output_shape(sequences_shape))
+        pass_on_frozen(self)
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         """Returns the outputs, and the DNC's final states if wanted."""

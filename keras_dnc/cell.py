@@ -13,12 +13,12 @@ from keras_dnc.serialization import deserialize_layers
 from keras_dnc.state import DNCState, StateLayout, parts_of
 from keras_dnc.validation import (
     boolean,
-    fraction,
     fraction_below_one,
     layer,
     positive_integer,
     positive_number,
 )
+from keras_dnc.variables import pass_on_frozen
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -204,8 +204,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = fraction("dropout", dropout)
-        self.recurrent_dropout = fraction(
+        self.dropout = fraction_below_one("dropout", dropout)
+        self.recurrent_dropout = fraction_below_one(
             "recurrent_dropout", recurrent_dropout
         )
         self.seed = seed
@@ -289,7 +289,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             name: The layer's name.
             use_bias: Whether it has a bias.
         """
-        return keras.layers.Dense(
+        return _Projection(
             units,
             use_bias=use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
@@ -373,6 +373,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         # An outer call in training mode draws masks here that hold no values.
         self.reset_dropout_mask()
         self.reset_recurrent_dropout_mask()
+        pass_on_frozen(self)
 
     def call(self, inputs, states, training=False):
         """Returns the output and the new states, shaped as the old ones."""
@@ -649,3 +650,16 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
     def from_config(cls, config, custom_objects=None):
         """Makes a cell from what `get_config` returned."""
         return cls(**cls.deserialize_arguments(config, custom_objects))
+
+
+class _Projection(keras.layers.Dense):
+    """A linear map that the cell makes from its own arguments.
+
+    They don't say that it was quantized, so that it could not be loaded again.
+    """
+
+    def quantize(self, mode=None, **kwargs):
+        """Stays as it is, as the cells of Keras do."""
+        raise NotImplementedError(
+            f"Layer {self.path} of a DNC is not quantized."
+        )

@@ -15,6 +15,7 @@ from keras_dnc.validation import (
     positive_integer,
     shapes,
 )
+from keras_dnc.variables import pass_on_frozen
 
 
 class InterfaceVector(NamedTuple):
@@ -294,6 +295,7 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
             )
         if self.normalization is not None and not self.normalization.built:
             self.normalization.build(projected_shape)
+        pass_on_frozen(self)
 
     def compute_output_shape(self, hidden_shape) -> InterfaceVector:
         """Returns the shape of each part, `()` for one that is not there."""

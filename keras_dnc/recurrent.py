@@ -9,9 +9,12 @@ from keras_dnc.cell import DNCCell
 from keras_dnc.checkpointing import scan
 from keras_dnc.dropout import dropout_masks
 from keras_dnc.sparse_linkage import SparseLink
-from keras_dnc.state import parts_of
+from keras_dnc.state import DNCState, parts_of
 from keras_dnc.validation import positive_integer
 from keras_dnc.variables import ReadOnce, read_before_loop
+
+# Arguments of a layer of Keras that are not of its cell.
+OF_LAYER = ("autocast", "input_dim", "input_shape")
 
 
 @keras.saving.register_keras_serializable(package="keras_dnc")
@@ -96,6 +99,11 @@ class DNC(keras.layers.RNN):
         name: str | None = None,
         **kwargs,
     ):
+        of_layer = {
+            argument: kwargs.pop(argument)
+            for argument in OF_LAYER
+            if argument in kwargs
+        }
         cell = self.cell_class(units, controller, name="cell", **kwargs)
         super().__init__(
             cell,
@@ -109,6 +117,7 @@ class DNC(keras.layers.RNN):
             name=name,
             dtype=cell.dtype_policy,
             trainable=cell.trainable,
+            **of_layer,
         )
         self.input_spec = keras.InputSpec(ndim=3)
         if checkpoint_every is not None:
@@ -134,7 +143,8 @@ class DNC(keras.layers.RNN):
             raise ValueError(
                 "Sparse links keep numbers of slots in the state, which "
                 f"Keras rounds to {self.compute_dtype} in a stateful layer and "
-                f"where it returns states: exact up to {exact}. Received: "
+                f"where it takes or returns states: exact up to {exact}. "
+                "Received: "
                 f"memory_size={cell.memory_size}"
             )
 
@@ -149,6 +159,14 @@ class DNC(keras.layers.RNN):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         """Returns the outputs, and the final states if they are wanted."""
+        if initial_state is not None:
+            self._check_precision()
+            if isinstance(initial_state, DNCState):
+                raise ValueError(
+                    "`initial_state` must be a list of flat tensors, which "
+                    "`cell.pack_state(state)` makes of a DNCState. Received a "
+                    "DNCState"
+                )
         if self._at_start is None:
             return super().call(sequences, initial_state, mask, training)
         if initial_state is None:
@@ -169,6 +187,11 @@ class DNC(keras.layers.RNN):
     def flags(self) -> list[keras.Variable]:
         """What a stateful layer keeps beside its states."""
         return [] if self._at_start is None else [self._at_start.variable]
+
+    @property
+    def units(self) -> int:
+        """Width of an output step."""
+        return self.cell.units
 
     def reset_state(self):
         """Sets the states of a stateful layer to the initial states."""
@@ -222,7 +245,10 @@ class DNC(keras.layers.RNN):
         held = self.held()
         draws = [getattr(*attribute) for attribute in held]
         constants = [*weights, *keras.tree.flatten(draws)]
-        inputs = [sequences] if mask is None else [sequences, mask]
+        inputs = [sequences]
+        if mask is not None:
+            # Keras' loop takes a mask of shape (B, T, 1) too.
+            inputs.append(ops.reshape(mask, ops.shape(sequences)[:2]))
         if self.go_backwards:
             inputs = [ops.flip(part, axis=1) for part in inputs]
 

@@ -20,12 +20,29 @@ def deserialize_layers(
     Returns:
         A copy of `config` that a constructor takes.
     """
-    # Of a copy, since some layers of Keras take their config apart.
     return {
         key: keras.saving.deserialize_keras_object(
-            copy.deepcopy(value), custom_objects=custom_objects
+            _unbuilt(value), custom_objects=custom_objects
         )
         if key in names and isinstance(value, dict)
         else value
         for key, value in config.items()
     }
+
+
+def _unbuilt(config):
+    """Returns a copy of what stands for layers, of which none is built.
+
+    Each is built by the layer that holds it: on its own its weights would not
+    be named after that. And a copy, since some layers of Keras take their
+    config apart.
+    """
+    if isinstance(config, dict):
+        return {
+            key: _unbuilt(value)
+            for key, value in config.items()
+            if not (key == "build_config" and "class_name" in config)
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_unbuilt, config))
+    return copy.deepcopy(config)

@@ -19,6 +19,7 @@ Shapes are written with the symbols of `keras_dnc.addressing`.
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_dnc.gradients import with_gradient
@@ -39,6 +40,19 @@ class SparseLink(NamedTuple):
 
     values: Any
     columns: Any
+
+
+def dense_links(link: SparseLink) -> np.ndarray:
+    """Returns `L` itself, of shape `(..., N, N)`.
+
+    Args:
+        link: A `SparseLink` of two arrays of shape `(..., N, K)`.
+    """
+    *rows, slots, _ = link.values.shape
+    # Column 0 takes the places where there is no link.
+    links = np.zeros((*rows, slots, 1 + slots), link.values.dtype)
+    np.put_along_axis(links, link.columns.astype("int64"), link.values, axis=-1)
+    return links[..., 1:]
 
 
 def sparse_link(

@@ -1,8 +1,22 @@
-"""Variables of a cell that is called in a loop over time."""
+"""Variables of a layer and of the layers that it holds."""
 
 import contextlib
 
 import keras
+
+
+def pass_on_frozen(layer: keras.layers.Layer):
+    """Freezes the layers that a frozen layer holds.
+
+    Keras does so when `trainable` is set, but not when a layer is made with
+    it, as each one is that is loaded or cloned.
+
+    Args:
+        layer: A layer whose parts are built.
+    """
+    if not layer.trainable:
+        for part in layer._flatten_layers(include_self=False):
+            part.trainable = False
 
 
 def read_before_loop(layer: keras.layers.Layer):

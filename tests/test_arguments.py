@@ -50,10 +50,10 @@ def test_a_clip_value_that_is_no_positive_number(cls, value):
 
 @DNC_CLASSES
 @pytest.mark.parametrize("name", ["dropout", "recurrent_dropout"])
-@pytest.mark.parametrize("value", [-0.1, 1.5, "0.5"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, "0.5"])
 def test_a_rate_outside_0_to_1(cls, name, value):
     with pytest.raises(
-        ValueError, match=rf"`{name}` must be a number from 0 to 1.*{name}="
+        ValueError, match=rf"`{name}` must be a number from 0 to .*1.*{name}="
     ):
         cls(4, **{name: value})
 

@@ -462,6 +462,21 @@ def test_frozen_layers_count_nothing():
     np.testing.assert_allclose(history["data_loss"], [2.5], rtol=1e-5)
 
 
+def test_the_log_leaves_the_draws_of_training_as_they_are():
+    def trained(*callbacks):
+        keras.utils.set_random_seed(4)
+        layer = bayesian.DenseFlipout(
+            2, seed=3, kernel_divergence_fn="monte_carlo_kl"
+        )
+        model = keras.Sequential([keras.Input((FEATURES,)), layer])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        fit(model, *callbacks, validation_data=data(4))
+        return model.get_weights()
+
+    for one, other in zip(trained(), trained(bayesian.KLLog()), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_model_without_divergences_logs_none():
     model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.0), constant_loss(2.5))

@@ -53,6 +53,24 @@ def dnc():
     return keras.Sequential([keras.Input((6, 3)), layer])
 
 
+def dnc_with(**arguments):
+    """A model of a DNC with parts of its own."""
+    layer = keras_dnc.DNC(3, memory_size=4, word_size=3, **arguments)
+    return keras.Sequential([keras.Input((6, 3)), layer])
+
+
+def dnc_of_cells():
+    cells = [layers.LSTMCell(3), layers.GRUCell(4)]
+    return dnc_with(
+        controller=layers.StackedRNNCells(cells),
+        normalization=layers.LayerNormalization(),
+    )
+
+
+def dnc_of_a_layer():
+    return dnc_with(controller=layers.Dense(4, "tanh"), layer_norm=True)
+
+
 def nested():
     inputs = keras.Input((6, 3))
     inner = keras.Sequential([keras.Input((6, 3)), layers.Dense(4)])
@@ -65,6 +83,8 @@ MODELS = {
     bidirectional: 11,
     stacked: 7,
     dnc: 4,
+    dnc_of_cells: 4,
+    dnc_of_a_layer: 4,
     nested: 4,
 }
 every_model = pytest.mark.parametrize(
@@ -189,3 +209,43 @@ def test_a_convolution_over_time_stays_as_it_is():
     assert type(bayes.layers[0]) is layers.ConvLSTM2D
     inputs = np.ones((1, 4, 5, 5, 1))
     assert_close(bayes(inputs), model(inputs), 1e-6)
+
+
+def test_what_is_bayesian_in_a_dnc_is_converted_too():
+    layer = bayesian.BayesianDNC(
+        3,
+        controller=bayesian.GRUCellFlipout(4),
+        memory_size=4,
+        word_size=3,
+        num_reads=1,
+        interface=keras_dnc.Interface(
+            3,
+            num_reads=1,
+            projection=bayesian.DenseReparameterization(
+                keras_dnc.Interface(3, num_reads=1).size
+            ),
+        ),
+    )
+    model = keras.Sequential([keras.Input((6, 3)), layer])
+    back = bayesian.to_deterministic(model)
+    assert not random_weights(back)
+    cell = back.layers[0].cell
+    assert type(cell.controller) is layers.GRUCell
+    assert type(cell.interface.projection) is layers.Dense
+    # Of posteriors that are all but certain the draws are the means.
+    for weight in random_weights(model):
+        weight.set_posterior(weight.posterior.mean(), 1e-6)
+    assert_close(back(sequences), model(sequences), 1e-4)
+
+
+def test_a_dnc_that_has_no_variational_form_is_refused():
+    layer = keras_dnc.BidirectionalDNC(3, 4, backward=2, name="both")
+    model = keras.Sequential([keras.Input((6, 3)), layer])
+    with pytest.raises(ValueError, match="BidirectionalDNC 'both'"):
+        bayesian.to_bayesian(model)
+
+
+def test_a_model_inside_a_cell_is_refused():
+    model = dnc_with(controller=keras.Sequential([layers.Dense(4)]))
+    with pytest.raises(ValueError, match="a model inside an RNN cell"):
+        bayesian.to_bayesian(model)

@@ -47,6 +47,20 @@ def test_precisions_of_softmax_regression(from_logits):
     assert_close(bias, np.sum(p * (1 - p), axis=0) + 1, 1e-5)
 
 
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_precisions_of_logistic_regression(from_logits):
+    # One output for the second of two classes: Σ_n x[i]² p (1 − p).
+    model = linear(1, None if from_logits else "sigmoid")
+    laplace = bayesian.DiagonalLaplace(model, from_logits=from_logits)
+    kernel, bias = laplace.fit(INPUTS, batch_size=5).precisions
+    p = arrays(model(INPUTS)).astype("float64")
+    if from_logits:
+        p = 1 / (1 + np.exp(-p))
+    expected = np.einsum("ni,nc->ic", INPUTS**2.0, p * (1 - p)) + 1
+    assert_close(kernel, expected, 1e-5)
+    assert_close(bias, np.sum(p * (1 - p), axis=0) + 1, 1e-5)
+
+
 @pytest.mark.slow
 def test_precisions_sum_over_steps_and_outputs_of_a_network():
     keras.utils.set_random_seed(2)

@@ -16,6 +16,7 @@ if keras.backend.backend() != "tensorflow":
         allow_module_level=True,
     )
 
+import keras_dnc
 from keras_dnc import bayesian
 from keras_dnc.bayesian.weights import random_weights
 
@@ -428,6 +429,17 @@ def test_the_recurrent_dropout_of_a_gru_cell(rng):
     assert_two_outcomes(draw_dropped(model, x, 400), kept, dropped)
 
 
+def test_the_bypass_dropout_of_a_dnc(rng):
+    # Two units on the way past the memory, of which each is there or not.
+    layer = keras_dnc.DNC(
+        2, controller=2, memory_size=4, word_size=3, bypass_dropout=RATE
+    )
+    model = keras.Sequential([keras.Input((3, 1)), layer])
+    x = rng.normal(size=(1, 3, 1)).astype("float32").repeat(3, axis=0)
+    outputs = draw_dropped(model, x, 200).reshape(-1, 2)
+    assert len(np.unique(np.round(outputs, 5), axis=0)) == 4
+
+
 def test_batch_normalization_stays_as_it_is_in_prediction(rng):
     norm = keras.layers.BatchNormalization()
     model = keras.Sequential(
@@ -586,6 +598,20 @@ def test_logits(rng):
         actual = bayesian.summarize_classes(logits + shift, from_logits=True)
         for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_one_output_is_that_of_the_second_class(rng, from_logits):
+    logits = rng.normal(scale=3, size=(5, 4, 1))
+    second = 1 / (1 + np.exp(-logits))
+    both = np.concatenate([1 - second, second], axis=-1)
+    actual = bayesian.summarize_classes(
+        logits if from_logits else second, from_logits
+    )
+    assert np.all(actual.epistemic > 1e-3)
+    expected = bayesian.summarize_classes(both)
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_outputs_that_are_no_probabilities_are_refused(rng):

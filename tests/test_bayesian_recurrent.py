@@ -917,6 +917,10 @@ def test_setting_kl_weight_of_a_bayesian_dnc_reaches_its_parts():
     assert_close(float(sum(layer.losses)), before[1] / 4, 1e-4)
     # A copy of the layer, too, begins with what was set.
     assert type(layer).from_config(layer.get_config()).kl_weight == 0.25
+    # And with what was set in its parts.
+    for part in bayesian.variational_layers(layer):
+        part.kl_weight = 0.5
+    assert type(layer).from_config(layer.get_config()).kl_weight == 0.5
     with pytest.raises(ValueError, match="`kl_weight`"):
         layer.kl_weight = -1
 

@@ -120,6 +120,13 @@ def test_they_are_the_same_compiled_by_xla(way, masked):
     assert_same(way, masked, jit_compile=True)
 
 
+def test_a_mask_may_have_an_axis_of_features():
+    layer = made(checkpoint_every=4, **WAYS["sequences"])
+    one, other = (results(layer, m, False) for m in (MASK, MASK[..., None]))
+    for flat, with_axis in zip(one, other, strict=True):
+        np.testing.assert_array_equal(flat, with_axis)
+
+
 def assert_same(way, masked, jit_compile, every=4):
     plain = plain_results(way, masked, jit_compile)
     few = results(

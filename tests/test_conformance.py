@@ -501,6 +501,17 @@ def test_it_has_the_weights_that_it_should(case):
     assert layer.trainable_weights == []
 
 
+@with_weights
+def test_made_as_frozen_it_trains_nothing_until_it_may(case):
+    layer = made_and_built(case)
+    layer.trainable = False
+    copy = case.cls.from_config(layer.get_config())
+    copy(**data(case))
+    assert not any(weight.trainable for weight in copy.weights)
+    copy.trainable = True
+    assert len(copy.trainable_weights) == case.trainable
+
+
 @every_layer
 def test_shapes_are_known_before_the_data(case):
     expected = [(BATCH, *shape) for shape in case.outputs]

@@ -403,6 +403,16 @@ def test_columns_that_a_state_would_round_are_refused(option):
         make(257, read_head=own)
 
 
+def test_columns_that_an_initial_state_would_round_are_refused():
+    layer = keras_dnc.DNC(
+        2, 4, memory_size=257, sparse_links=1, dtype="mixed_bfloat16"
+    )
+    x = np.zeros((1, 2, X), "float32")
+    layer(x)
+    with pytest.raises(ValueError, match="exact up to 256.*memory_size=257"):
+        layer(x, initial_state=layer.get_initial_state(1))
+
+
 def test_links_of_another_kind_are_refused():
     linkage = keras_dnc.SparseTemporalLinkage(2)
     heads = np.zeros((2, 1, 4))

@@ -93,6 +93,26 @@ def test_initial_state_continues_a_sequence(inputs):
     assert_differ(second, layer(inputs[:, 2:])[0])
 
 
+def test_an_initial_state_that_is_not_packed_is_refused(inputs):
+    layer = build(make_dnc(return_state=True), inputs)
+    _, *states = layer(inputs)
+    state = layer.cell.unpack_state(states)
+    with pytest.raises(ValueError, match="`cell.pack_state"):
+        layer(inputs, initial_state=state)
+    assert_close(
+        layer(inputs, initial_state=layer.cell.pack_state(state))[0],
+        layer(inputs, initial_state=states)[0],
+    )
+
+
+def test_arguments_of_layers_are_not_those_of_the_cell():
+    with pytest.warns(UserWarning, match="input_shape"):
+        layer = make_dnc(input_shape=(4, FEATURES), autocast=False)
+    assert keras.Sequential([layer]).built
+    assert not layer.autocast
+    assert layer.units == UNITS
+
+
 def test_one_layer_may_start_another_in_a_functional_model(inputs):
     encoder = make_dnc(return_state=True)
     decoder = make_dnc(return_sequences=True)

@@ -469,3 +469,23 @@ def test_a_class_that_is_not_registered_is_named_on_loading(tmp_path):
         config, custom_objects={"Unregistered": Unregistered}
     )
     assert isinstance(revived.cell.read_head.content_addressing, Unregistered)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_a_quantized_model_has_its_dnc_as_it_was(tmp_path):
+    layers = [
+        make_dnc(return_sequences=True),
+        keras_dnc.BidirectionalDNC(3, 4, backward=2, memory_size=4),
+        keras.layers.Dense(2),
+    ]
+    model = keras.Sequential([keras.Input((3, FEATURES)), *layers])
+    before = [layer.get_weights() for layer in layers]
+    with pytest.warns(UserWarning, match="projection of a DNC is not quant"):
+        model.quantize("int8")
+    for layer, weights in zip(layers[:2], before, strict=False):
+        assert_equal(layer.get_weights(), weights)
+    assert layers[2].quantization_mode == "int8"
+    path = tmp_path / "model.keras"
+    model.save(path)
+    inputs = np.random.default_rng(0).normal(size=(2, 3, FEATURES))
+    assert_close(keras.saving.load_model(path)(inputs), model(inputs), 0)

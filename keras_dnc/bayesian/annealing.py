@@ -197,7 +197,8 @@ class KLLog(keras.callbacks.Callback):
     Adds to the logs of `fit`, at the end of an epoch, `kl`, what the
     divergences times their weights added to the loss on average, and
     `data_loss`, the loss without it; with validation data `val_data_loss` too.
-    Divergences that are estimated are estimated anew for the log.
+    Divergences that are estimated are estimated anew for the log, by draws
+    that leave those of training as they are without it.
     """
 
     def __init__(self):
@@ -211,7 +212,7 @@ class KLLog(keras.callbacks.Callback):
         import tensorflow as tf
 
         self._weights = [w for w in random_weights(model) if w.has_divergence]
-        self._compute = tf.function(
+        self._draw = tf.function(
             lambda: [weight.divergence() for weight in self._weights]
         )
 
@@ -244,6 +245,15 @@ class KLLog(keras.callbacks.Callback):
         if "val_loss" in logs:
             present = self._weighed(self._compute())
             logs["val_data_loss"] = logs["val_loss"] - present
+
+    def _compute(self):
+        """Returns the divergences, and leaves the draws of training alone."""
+        states = [weight.generator.state for weight in self._weights]
+        before = [keras.ops.convert_to_numpy(state) for state in states]
+        divergences = self._draw()
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+        return divergences
 
     def _weighed(self, divergences):
         return sum(

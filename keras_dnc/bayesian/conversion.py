@@ -14,6 +14,7 @@ from keras_dnc.bayesian.recurrent import (
 from keras_dnc.bayesian.variational import Variational
 from keras_dnc.bayesian.weights import RandomWeight, random_weights
 from keras_dnc.cell import DNCCell
+from keras_dnc.interface import Interface
 from keras_dnc.recurrent import DNC
 from keras_dnc.validation import nonnegative_number, positive_number
 
@@ -73,8 +74,9 @@ def to_bayesian(
         kl_weight: Factor of the divergences in the loss.
 
     Raises:
-        ValueError: If an argument is out of its range, or if the model is
-            neither functional nor Sequential.
+        ValueError: If an argument is out of its range, if the model is
+            neither functional nor Sequential, or if it holds a kind of DNC
+            that has no variational form.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(
@@ -97,11 +99,12 @@ def to_bayesian(
     for old, new in _pairs(model, bayesian):
         known = _by_path(new)
         for path, value in _by_path(old).items():
-            if isinstance(known[path], RandomWeight):
-                known[path].set_posterior(value, scale)
-                known[path].centre_prior(value)
+            weight = _counterpart(known, path)
+            if isinstance(weight, RandomWeight):
+                weight.set_posterior(value, scale)
+                weight.centre_prior(value)
             else:
-                known[path].assign(value)
+                weight.assign(value)
     return bayesian
 
 
@@ -121,8 +124,19 @@ def to_deterministic(model: keras.Model) -> keras.Model:
     for old, new in _pairs(model, ordinary):
         known = _means(old)
         for path, variable in _by_path(new).items():
-            variable.assign(known[path])
+            variable.assign(_counterpart(known, path))
     return ordinary
+
+
+def _counterpart(weights, path):
+    """Returns the weight of a path, among those of the other model's layer."""
+    if path not in weights:
+        raise ValueError(
+            "`model` must name its weights as a model does that is made from "
+            "its config; one with a model inside an RNN cell does not. "
+            f"Received the weight {path!r}, beside {', '.join(weights)}"
+        )
+    return weights[path]
 
 
 def _clone(model, convert):
@@ -197,6 +211,13 @@ def _variational(layer, estimator, arguments):
         return cls.from_config(
             {**layer.get_config(), **arguments, "estimator": estimator}
         )
+    is_dnc = isinstance(layer, (DNC, DNCCell))
+    if is_dnc and not isinstance(layer, (BayesianDNC, BayesianDNCCell)):
+        raise ValueError(
+            "`model` must hold no DNC but `DNC` and `DNCCell` themselves, the "
+            "others have no variational form. Received a model with "
+            f"{type(layer).__name__} {layer.name!r}"
+        )
     return _inside(
         layer,
         lambda part: _variational(part, estimator, arguments),
@@ -217,8 +238,23 @@ def _ordinary(layer):
         )
     if type(layer) in (BayesianDNC, BayesianDNCCell):
         cls = DNC if type(layer) is BayesianDNC else DNCCell
-        return cls.from_config(_without(layer.get_config(), ONLY_BAYESIAN_DNC))
+        config = _without(layer.get_config(), ONLY_BAYESIAN_DNC)
+        return cls.from_config(
+            config | _ordinary_parts(getattr(layer, "cell", layer), config)
+        )
+    if isinstance(layer, Interface):
+        config = layer.get_config()
+        return type(layer).from_config(config | _ordinary_parts(layer, config))
     return _inside(layer, _ordinary, keras.layers.RNN)
+
+
+def _ordinary_parts(layer, config):
+    """Returns the ordinary forms of the layers that a config names."""
+    return {
+        name: _ordinary(getattr(layer, name))
+        for name in ("controller", "interface", "projection")
+        if isinstance(config.get(name), dict)
+    }
 
 
 def _inside(layer, convert, recurrent):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dnc.bayesian.metrics import both_classes
 from keras_dnc.bayesian.variational import require_tensorflow
 from keras_dnc.validation import (
     boolean,
@@ -36,8 +37,9 @@ class DiagonalLaplace:
     Args:
         model: A trained model of one input and one output. It is left as it
             is, and must not be changed afterwards.
-        likelihood: "classes" for an output of probabilities or logits,
-            "regression" for one of the targets' means.
+        likelihood: "classes" for an output of probabilities or logits (one
+            alone is that of the second of two classes), "regression" for one
+            of the targets' means.
         prior_precision: Precision of a normal prior of every weight around
             zero. `keras.regularizers.L2(prior_precision / (2 · examples))` on
             every weight, beside a mean negative log-likelihood as loss, is
@@ -156,6 +158,7 @@ class DiagonalLaplace:
         """Returns tensors whose squared gradients sum to the diagonal."""
         if self.likelihood == "regression":
             return outputs / self.noise_variance**0.5
+        outputs = both_classes(outputs, self.from_logits)
         if self.from_logits:
             logs = ops.log_softmax(outputs, axis=-1)
         else:

@@ -25,11 +25,7 @@ def of_classes(y_true, y_pred, from_logits: bool, dtype: str):
     y_true = ops.convert_to_tensor(y_true)
     if y_pred.shape[-1] == 1:
         y_true = ops.cast(ops.reshape(y_true, ops.shape(y_pred)), dtype)
-        other = ops.zeros_like(y_pred) if from_logits else 1 - y_pred
-        return (
-            ops.concatenate([1 - y_true, y_true], axis=-1),
-            ops.concatenate([other, y_pred], axis=-1),
-        )
+        return both_classes(y_true, False), both_classes(y_pred, from_logits)
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
     if len(y_true.shape) < len(y_pred.shape):
@@ -37,6 +33,20 @@ def of_classes(y_true, y_pred, from_logits: bool, dtype: str):
             ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=dtype
         )
     return ops.cast(y_true, dtype), y_pred
+
+
+def both_classes(predictions, from_logits: bool):
+    """Returns predictions of two classes where the second's alone are given.
+
+    Args:
+        predictions: Tensor of shape `(..., classes)`, or `(..., 1)` for the
+            second of two classes.
+        from_logits: Whether predictions are logits.
+    """
+    if predictions.shape[-1] != 1:
+        return predictions
+    first = ops.zeros_like(predictions) if from_logits else 1 - predictions
+    return ops.concatenate([first, predictions], axis=-1)
 
 
 def as_probabilities(predictions, from_logits: bool):

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_dnc.bayesian.estimators import drawing
 from keras_dnc.bayesian.laplace import DiagonalLaplace
+from keras_dnc.bayesian.metrics import both_classes
 from keras_dnc.bayesian.pruning import forget_compiled
 from keras_dnc.validation import nonnegative_number, positive_integer
 
@@ -149,7 +150,8 @@ def _in_training(call):
 
 def _drops(layer):
     rates = (
-        getattr(layer, name, 0) for name in ("dropout", "recurrent_dropout")
+        getattr(layer, name, 0)
+        for name in ("dropout", "recurrent_dropout", "bypass_dropout")
     )
     is_cell = hasattr(layer, "state_size") and any(rates)
     return isinstance(layer, DROPOUT) or is_cell
@@ -172,10 +174,12 @@ def summarize_classes(
     learning](https://arxiv.org/abs/1710.07283), 2018.
 
     Args:
-        outputs: Array of shape `(S, ..., classes)` of probabilities.
+        outputs: Array of shape `(S, ..., classes)` of probabilities, or
+            `(S, ..., 1)` of those of the second of two classes.
         from_logits: Whether they are logits instead.
     """
-    probabilities = np.asarray(outputs, "float64")
+    outputs = np.asarray(outputs, "float64")
+    probabilities = np.asarray(both_classes(outputs, from_logits))
     if from_logits:
         shifted = probabilities - probabilities.max(-1, keepdims=True)
         exponentials = np.exp(shifted)
@@ -229,7 +233,8 @@ def predict_classes(model, inputs, from_logits=False, **arguments):
     """Returns a `Prediction` of class probabilities.
 
     Args:
-        model: A model whose output is probabilities or logits.
+        model: A model whose output is probabilities or logits; one alone is
+            that of the second of two classes.
         inputs: Array of shape `(B, ...)`.
         from_logits: Whether the output is logits.
         **arguments: Other arguments of `draw_outputs`.

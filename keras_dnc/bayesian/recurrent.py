@@ -154,7 +154,7 @@ class BayesianDNCCell(DNCCell):
         self.kernel_prior_fn = function_argument(
             "kernel_prior_fn", kernel_prior_fn
         )
-        self._kl_weight = nonnegative_number("kl_weight", kl_weight)
+        self._initial_kl_weight = nonnegative_number("kl_weight", kl_weight)
         super().__init__(units, controller, **kwargs)
 
     @property
@@ -163,11 +163,10 @@ class BayesianDNCCell(DNCCell):
 
         It can be set, for every variational layer in the cell.
         """
-        return self._kl_weight
+        return self.output_projection.kl_weight
 
     @kl_weight.setter
     def kl_weight(self, value: float):
-        self._kl_weight = nonnegative_number("kl_weight", value)
         for layer in variational_layers(self):
             layer.kl_weight = value
 
@@ -204,7 +203,7 @@ class BayesianDNCCell(DNCCell):
                 **layer.get_config(),
                 **arguments,
                 "kernel_prior_fn": self.kernel_prior_fn,
-                "kl_weight": self.kl_weight,
+                "kl_weight": self._initial_kl_weight,
                 "seed": seed_of(self.seed, layer.name),
             }
         )

@@ -19,7 +19,7 @@ from keras_dnc.plots.drawing import (
     time_axis,
     width_of,
 )
-from keras_dnc.sparse_linkage import SparseLink
+from keras_dnc.sparse_linkage import SparseLink, dense_links
 from keras_dnc.tracing import Trace
 from keras_dnc.validation import feature_names, shapes
 
@@ -431,11 +431,7 @@ def _dense_link(links, place_of):
     """Returns the `(N, N)` matrix of one example, step and head."""
     if not isinstance(links, SparseLink):
         return links[place_of]
-    values, columns = (part[place_of] for part in links)
-    rows, places = np.nonzero(columns)
-    matrix = np.zeros((len(values), len(values)), values.dtype)
-    matrix[rows, columns[rows, places].astype(int) - 1] = values[rows, places]
-    return matrix
+    return dense_links(SparseLink(*(part[place_of] for part in links)))
 
 
 def memory(

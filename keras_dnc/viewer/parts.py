@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_dnc.interface import is_present
-from keras_dnc.sparse_linkage import SparseLink
+from keras_dnc.sparse_linkage import SparseLink, dense_links
 from keras_dnc.tracing import Trace
 
 # The paper's shape of each part, for one example at one step; `M` read modes.
@@ -160,7 +160,7 @@ def _reason_to_leave_out(name, part, letters, sizes):
 def _numbers(name, part, example):
     """Returns one example of a part, of shape `(T, ...)`, to be stored."""
     if isinstance(part, SparseLink):
-        part = _dense(SparseLink(*(x[example] for x in part)))
+        part = dense_links(SparseLink(*(x[example] for x in part)))
     else:
         part = part[example]
     if name == "link":
@@ -169,12 +169,3 @@ def _numbers(name, part, example):
         if ((thousandths >= 0) & (thousandths <= LINK_SCALE)).all():
             return thousandths.astype("<u2")
     return part.astype("<f4")
-
-
-def _dense(link):
-    """Returns links of shape `(..., N, N)` from those of each row."""
-    *_, slots, _ = link.values.shape
-    # Column 0 takes the places where there is no link.
-    rows = np.zeros((*link.values.shape[:-1], 1 + slots), "float32")
-    np.put_along_axis(rows, link.columns.astype("int64"), link.values, axis=-1)
-    return rows[..., 1:]
