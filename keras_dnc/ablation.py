@@ -92,11 +92,25 @@ def run(
     Returns:
         For each variant the passes that each seed needed, None where the run
         was given up.
+
+    Raises:
+        ValueError: If a variant is not of these sizes, or the task takes one
+            of several answers for right.
     """
+    if type(task).asked is not Task.asked:
+        raise ValueError(
+            "`task` must have one right answer to each question, known before "
+            f"the network is asked. Received: {task.name}"
+        )
+    recipes = {
+        variant: dataclasses.replace(recipe, **PLAIN | VARIANTS[variant])
+        for variant in variants
+    }
+    for changed in recipes.values():
+        training.check(task, changed, seeds[0])
     print("variant | seed | passes | share right | seconds")
     needed = {}
-    for variant in variants:
-        changed = dataclasses.replace(recipe, **PLAIN | VARIANTS[variant])
+    for variant, changed in recipes.items():
         needed[variant] = []
         for seed in seeds:
             start = time.perf_counter()

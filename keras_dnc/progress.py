@@ -53,6 +53,26 @@ class Progress(keras.callbacks.Callback):
         self._cut_log(epochs)
         return epochs
 
+    def check(self, epochs: int):
+        """Refuses a training of fewer epochs than were saved.
+
+        Args:
+            epochs: How many there are to be.
+
+        Raises:
+            ValueError: If more were saved.
+        """
+        if self.epochs > epochs:
+            raise ValueError(
+                f"`epochs` must be at least {self.epochs}, those that are "
+                f"done. Received: epochs={epochs}"
+            )
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs that were saved."""
+        return max((epochs for epochs, _ in self._saved()), default=0)
+
     def logged(self, name: str) -> list[float]:
         """Returns a figure of each epoch that was logged.
 

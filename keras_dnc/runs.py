@@ -98,12 +98,12 @@ def load_task(folder: Path, name: str | None = None, **options) -> Task:
     Raises:
         FileNotFoundError: If there is no file.
         ValueError: If it is damaged, of another task, or an option is out of
-            its range.
+            its range or changes what inputs or outputs mean.
     """
     file = folder / TASK_FILE
     saved = _read(file, "name")
     saved_name = saved.pop("name")
-    if saved_name != name if name else saved_name not in TASKS:
+    if saved_name != name if name else saved_name not in [*TASKS]:
         expected = name or f"one of {', '.join(TASKS)}"
         raise ValueError(
             f"{file}: expected a model trained on {expected}. Received one "
@@ -116,7 +116,32 @@ def load_task(folder: Path, name: str | None = None, **options) -> Task:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in saved.items()
     }
-    return TASKS[name](**{**saved, **options})
+    task = TASKS[name](**{**saved, **options})
+    if options:
+        check_meaning(folder, TASKS[name](**saved), task)
+    return task
+
+
+def check_meaning(folder: Path, before: Task, task: Task):
+    """Refuses a task whose sequences say something else to a model.
+
+    Args:
+        folder: Where the model is.
+        before: What it was trained on.
+        task: What it is to be used for.
+
+    Raises:
+        ValueError: If inputs or outputs of the tasks differ in their meaning.
+    """
+    for kind in ("input_labels", "output_labels"):
+        found, expected = getattr(before, kind), getattr(task, kind)
+        if found != expected:
+            raise ValueError(
+                f"{folder}: expected a model whose inputs and outputs mean the "
+                f"same as in this {task.name}. Received one trained on "
+                f"{before.name} with other {kind}: "
+                f"{sorted({*found} ^ {*expected})} are of one alone"
+            )
 
 
 def load_model(folder: Path) -> keras.Model:
@@ -148,7 +173,14 @@ def load_model_file(file: Path) -> keras.Model:
     _check_file(file)
     try:
         return keras.saving.load_model(file)
-    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+        OSError,
+        # Of a class that is not registered.
+        TypeError,
+    ) as error:
         raise ValueError(
             f"{file}: expected a model as `train` saves it. Received a file "
             f"that cannot be loaded: {error}"

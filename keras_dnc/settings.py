@@ -1,6 +1,7 @@
 """Settings of a training from a YAML or JSON file."""
 
 import dataclasses
+import re
 import typing
 from pathlib import Path
 
@@ -47,7 +48,13 @@ def load(path: Path | str, *classes: type, **others: type) -> dict:
 def _entries(path):
     """Yields line, name and value of each entry of a file."""
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.lstrip().startswith("{"):
+            # JSON may be indented by tabs, which YAML knows nothing of.
+            text = re.sub(
+                r"^\t+", lambda tabs: " " * len(tabs[0]), text, flags=re.M
+            )
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise ValueError(

@@ -160,13 +160,9 @@ def train(
             it names the first tensor that was not.
     """
     curriculum.check(task, recipe)
-    model = _new(task, recipe, seed)
-    done = progress.restore(model) if progress else 0
-    if done > recipe.epochs:
-        raise ValueError(
-            f"`epochs` must be at least {done}, those that are done. Received: "
-            f"epochs={recipe.epochs}"
-        )
+    if progress:
+        progress.check(recipe.epochs)
+    model = _restored(task, recipe, seed, progress)
     scores = progress.logged(task.metric) if progress else []
     saving = [progress] if progress else []
     callbacks = [_Scores(task, recipe, scores), *saving, *callbacks]
@@ -207,19 +203,22 @@ def _new(task, recipe, seed):
     return model
 
 
+def _restored(task, recipe, seed, progress):
+    """Returns the model as it was saved last, or that of the beginning."""
+    if progress and progress.epochs:
+        # What the training began with need not be there any more.
+        recipe = dataclasses.replace(recipe, weights="")
+    model = _new(task, recipe, seed)
+    if progress:
+        progress.restore(model)
+    return model
+
+
 def _set_weights(model, task, folder):
     """Gives a model the weights of one that was trained before."""
     given = runs.load_model(folder).get_weights()
     before = runs.load_task(folder)
-    for kind in ("input_labels", "output_labels"):
-        found, expected = getattr(before, kind), getattr(task, kind)
-        if found != expected:
-            raise ValueError(
-                "`weights` must be of a model whose inputs and outputs mean "
-                f"the same. Received: {folder}, trained on {before.name} with "
-                f"other {kind}: {sorted({*found} ^ {*expected})} are of one "
-                "alone"
-            )
+    runs.check_meaning(folder, before, task)
     found = [value.shape for value in given]
     expected = [tuple(weight.shape) for weight in model.weights]
     if found != expected:
@@ -269,10 +268,10 @@ class _LessonEnds(keras.callbacks.Callback):
 
 def _first_not_finite(task, recipe, seed, progress):
     """Says what went wrong in the epoch after the last that was saved."""
-    model = _new(task, recipe, seed)
-    epoch = progress.restore(model)
-    lesson = curriculum.lesson(task, recipe, progress.logged(task.metric))
-    epochs = _epochs(lesson, seed, [epoch])
+    model = _restored(task, recipe, seed, progress)
+    scores = progress.logged(task.metric)
+    lesson = curriculum.lesson(task, recipe, scores)
+    epochs = _epochs(lesson, seed, [len(scores)])
     return diagnosis.first_not_finite(
         model, _batches(lesson, epochs, recipe.batch_size)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from keras_dnc import ablation, training
 from keras_dnc.__main__ import main
-from keras_dnc.tasks import Copy, KeyValueRecall, Recipe
+from keras_dnc.tasks import Copy, GraphShortestPath, KeyValueRecall, Recipe
 
 TASK = KeyValueRecall(max_length=2, sequences=50, test_sequences=7)
 PLAIN = Recipe(controller=4, memory_size=9, normalization=True)
@@ -120,6 +120,19 @@ def test_what_is_solved_is_the_whole_task(monkeypatch):
         *test[:2], sample_weight=test.weights, verbose=0, return_dict=True
     )
     assert share == pytest.approx(figures["right_bits"], rel=1e-6)
+
+
+def test_a_variant_that_cannot_be_is_refused_before_any_is_trained(trained):
+    small = dataclasses.replace(Copy.recipe, memory_size=6)
+    with pytest.raises(ValueError, match="`sparse_links`.*memory_size=6"):
+        ablation.run(TASK, small, ["plain", "sparse"], [0], ablation.Options())
+    assert not trained
+
+
+def test_a_task_of_several_right_answers_is_refused(trained):
+    task = GraphShortestPath()
+    with pytest.raises(ValueError, match="one right answer.*shortest-path"):
+        ablation.run(task, task.recipe, ["plain"], [0], ablation.Options())
 
 
 def test_a_target_that_cannot_be_reached_is_refused():

@@ -374,6 +374,7 @@ def test_an_unknown_word_at_evaluation_is_named_with_its_place(tmp_path):
         ("1 He left.\t\t1\n", "line 1: expected a question.s answer"),
         ("1 Mary left.\n3 Is she?\tno\t1\n", "line 2: .* Received number 3"),
         ("2 Mary left.\n", "line 1: .* Received number 2"),
+        ("01 Mary left.\n", "line 1: expected a question in each story"),
     ],
 )
 def test_a_malformed_file_is_named_with_its_line(text, message):

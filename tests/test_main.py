@@ -16,7 +16,7 @@ import tensorflow as tf
 import keras_dnc
 from keras_dnc import runs, training
 from keras_dnc.__main__ import main
-from keras_dnc.tasks import Echo
+from keras_dnc.tasks import Argmax, Echo
 
 SMALL = [
     "--sequences=8",
@@ -72,6 +72,21 @@ def test_evaluation_takes_no_option_of_training_alone(task, word, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", task, "folder", word])
     assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "word, message",
+    [
+        ("--digits=12", "argmax with other input_labels: .*11.* of one alone"),
+        ("--places=40", "argmax with other output_labels: .* of one alone"),
+    ],
+)
+def test_evaluation_of_what_was_not_learned_is_refused(
+    word, message, tmp_path, capsys
+):
+    runs.save_settings(tmp_path, Argmax(), Argmax.recipe, 0)
+    assert main(["evaluate", "argmax", str(tmp_path), word]) == 1
+    assert re.search(message, capsys.readouterr().err)
 
 
 @pytest.mark.slow
@@ -187,14 +202,22 @@ def test_a_model_without_its_folder_is_asked_what_is_said(
         (["nowhere", "--task=echo"], "nowhere: expected a file"),
         (["FOLDER"], "task.json: expected a file"),
         (["nowhere"], "--task must name what to ask nowhere"),
+        (["UNKNOWN", "--task=echo"], "model.keras: expected a model"),
     ],
 )
 def test_what_cannot_be_traced_is_named(words, message, tmp_path, capsys):
-    words = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    class Unknown(keras.layers.Layer):
+        pass
+
+    (tmp_path / "models").mkdir()
+    unknown = tmp_path / "models" / "model.keras"
+    keras.Sequential([keras.Input((3,)), Unknown()]).save(unknown)
+    given = {"FOLDER": str(tmp_path), "UNKNOWN": str(unknown)}
+    words = [given.get(word, word) for word in words]
     out = tmp_path / "out"
     assert main(["trace", *words, f"--out={out}"]) == 1
     assert message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 
 def test_a_memory_of_other_size_has_the_weights_of_training(
@@ -339,7 +362,6 @@ def test_what_is_logged_for_tensorboard_is_in_the_folder(tmp_path):
         (["train", "echo", "--memory-size=0"], "`memory_size` must be"),
         (["train", "echo", "--batch-size=0"], "`batch_size` must be"),
         (["train", "echo", "--learning-rate=-1"], "`learning_rate` must be"),
-        (["train", "echo", "--seed=-1"], "[Ss]eed must be between 0"),
         (["train", "echo", "--sparse-links=11"], "sparse_links=11"),
         (["train", "echo", "--bypass-dropout=1.5"], "bypass_dropout.*1.5"),
         (["train", "echo", "--lstm", "--bypass-dropout=0.1"], "must be 0 for"),
@@ -355,6 +377,8 @@ def test_what_is_logged_for_tensorboard_is_in_the_folder(tmp_path):
         (["evaluate", "echo", "nowhere"], "nowhere.*expected a file"),
         (["evaluate", "copy", "TRAINED"], "trained on copy. Received .* echo"),
         (["evaluate", "echo", "TRAINED", "--max-length=1"], "`min_length`"),
+        (["bayesian-echo", "--min-length=4", "--longest=3"], "`longest` must"),
+        (["bench", "--json=nowhere/figures.json"], "nowhere.*a folder that"),
     ],
 )
 def test_bad_words_get_a_clear_error(trained, words, message, tmp_path, capsys):
@@ -371,13 +395,23 @@ def test_bad_words_get_a_clear_error(trained, words, message, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"name": "echo", "sequences": 8', '{"name": 1}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"name": "echo", "sequences": 8',
+        '{"name": 1}',
+        '{"name": ["echo"]}',
+    ],
 )
-def test_a_damaged_task_file_is_named(trained, content, tmp_path, capsys):
+@pytest.mark.parametrize("command", [["evaluate", "echo"], ["trace"]])
+def test_a_damaged_task_file_is_named(
+    trained, command, content, tmp_path, capsys
+):
     for name in ("model.keras", "task.json"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     (tmp_path / "task.json").write_text(content)
-    assert main(["evaluate", "echo", str(tmp_path)]) == 1
+    assert main([*command, str(tmp_path)]) == 1
     assert "task.json: expected" in capsys.readouterr().err
 
 
@@ -395,7 +429,9 @@ def test_a_picture_without_matplotlib_is_refused_before_training(
 ):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["train", "echo", f"--out={tmp_path / 'out'}"]) == 1
-    assert "needs matplotlib" in capsys.readouterr().err
+    assert re.search("needs matplotlib.*--no-picture", capsys.readouterr().err)
+    assert main(["trace", "nowhere", f"--out={tmp_path / 'out'}"]) == 1
+    assert "--no-picture" not in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

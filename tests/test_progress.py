@@ -408,6 +408,62 @@ def test_resume_may_go_on_for_longer(cut_off):
     assert recipe.epochs == 6
 
 
+def test_what_goes_on_for_longer_is_cut_off_and_goes_on(cut_off, monkeypatch):
+    words = ["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "keras_dnc.commands.train.Progress", lambda folder: Stops(folder, 2)
+        )
+        with pytest.raises(Stopped):
+            main([*words, "--epochs=6"])
+    # Of the two batches of an epoch the first four are of epochs 3 and 4.
+    assert main(words) == 0
+    assert len(logged(cut_off)) == 1 + 6
+
+
+def test_what_began_with_weights_needs_them_no_more(given, tmp_path):
+    recipe = dataclasses.replace(RECIPE, weights=str(given[1]))
+    expected = training.train(TASK, recipe, 3, verbose=0)
+    folder = made(tmp_path / "cut")
+    with pytest.raises(Stopped):
+        training.train(TASK, recipe, 3, Stops(folder, 5), verbose=0)
+    given[1].rename(tmp_path / "elsewhere")
+    model = training.train(TASK, recipe, 3, Progress(folder), verbose=0)
+    assert_same_weights(model, expected)
+
+
+def test_the_folder_of_weights_is_known_from_everywhere(
+    given, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "echo", *WORDS, "--epochs=1", "--out=out"]
+    assert main([*words, "--weights=given"]) == 0
+    _, recipe, _ = runs.load_settings(tmp_path / "out", "echo")
+    assert recipe.weights == str(given[1])
+
+
+def test_there_is_nothing_to_resume_after_the_end(cut_off, capsys):
+    words = ["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"]
+    assert main(words) == 0
+    for more in [], ["--overwrite"]:
+        assert main([*words, "--epochs=9", *more]) == 1
+        assert "came to its end; begin another" in capsys.readouterr().err
+    assert (cut_off / "model.keras").exists()
+
+
+def test_a_seed_with_two_trainings_is_not_resumed(cut_off, capsys):
+    folder = cut_off.with_name("out-unfinished")
+    folder.rename(cut_off.with_name("out-seed-3-unfinished"))
+    ended = cut_off.with_name("out-seed-3")
+    ended.mkdir()
+    words = ["train", "echo", "--resume", "--no-picture", f"--out={cut_off}"]
+    assert main([*words, "--seeds=3"]) == 1
+    assert re.search(
+        r"out-seed-3: a training.* end, and .*out-seed-3-unfinished one that",
+        capsys.readouterr().err,
+    )
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -617,11 +673,24 @@ def test_one_seed_and_several_exclude_each_other(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("seeds", ["a", "1..", "..2", "-1", "3..1", "1...3"])
+@pytest.mark.parametrize(
+    "seeds", ["a", "1..", "..2", "-1", "3..1", "1...3", "0..4294967296"]
+)
 def test_seeds_that_are_none_are_refused(seeds, capsys):
     with pytest.raises(SystemExit):
         main(["train", "echo", "--seeds", seeds])
     assert "argument --seeds: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", "echo"], ["evaluate", "echo", "folder"], ["trace", "folder"]],
+)
+@pytest.mark.parametrize("seed", ["-1", "a", "4294967296"])
+def test_a_seed_that_is_none_is_refused(words, seed, capsys):
+    with pytest.raises(SystemExit):
+        main([*words, f"--seed={seed}"])
+    assert "argument --seed: expected a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])

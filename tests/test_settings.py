@@ -38,6 +38,15 @@ def test_json_is_read_too(tmp_path):
     assert settings.load(path, Babi, Recipe) == values
 
 
+def test_json_may_be_indented_by_tabs(tmp_path):
+    text = json.dumps({"epochs": 3, "data": "a\tb"}, indent="\t")
+    path = written(tmp_path, text, "settings.json")
+    assert settings.load(path, Babi, Recipe) == {"epochs": 3, "data": "a\tb"}
+    path = written(tmp_path, text.replace("3", "x"), "settings.json")
+    with pytest.raises(ValueError, match="line 2: expected epochs"):
+        settings.load(path, Babi, Recipe)
+
+
 def test_the_number_of_a_task_is_its_name_too(tmp_path):
     loaded = settings.load(written(tmp_path, "task: 1\n"), Babi)
     assert loaded == {"task": "1"}

@@ -128,6 +128,23 @@ def figures(prediction: Prediction, symbols: np.ndarray) -> dict[str, float]:
     }
 
 
+def check(task: Echo, options: Options) -> None:
+    """Refuses an evaluation of no lengths.
+
+    Args:
+        task: The shortest length.
+        options: The longest.
+
+    Raises:
+        ValueError: If the longest is shorter than the shortest.
+    """
+    if options.longest < task.min_length:
+        raise ValueError(
+            f"`longest` must be at least min_length={task.min_length}. "
+            f"Received: longest={options.longest}"
+        )
+
+
 def by_length(
     model, task: Echo, options: Options, seed: int
 ) -> dict[int, dict[str, float]]:
@@ -142,11 +159,7 @@ def by_length(
     Raises:
         ValueError: If the longest is shorter than the shortest.
     """
-    if options.longest < task.min_length:
-        raise ValueError(
-            f"`longest` must be at least min_length={task.min_length}. "
-            f"Received: longest={options.longest}"
-        )
+    check(task, options)
     rows = {}
     for length in range(task.min_length, options.longest + 1):
         of_length = dataclasses.replace(

@@ -81,8 +81,13 @@ def run(
     Raises:
         ValueError: If the backend has no such compiler.
         ModuleNotFoundError: If the peer is asked for and not installed.
+        FileNotFoundError: If the folder of `out` is missing.
     """
     positive_integer("repeats", repeats)
+    if out is not None and not Path(out).absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"{out}: expected a file in a folder that is there"
+        )
     compilers = compilers or list(COMPILERS[backend])
     for compiler in compilers:
         if compiler not in COMPILERS[backend]:

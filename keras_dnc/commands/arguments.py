@@ -9,6 +9,9 @@ from pathlib import Path
 
 from keras_dnc.tasks import TASKS, Task
 
+# How many seeds there are.
+SEEDS = 2**32
+
 
 def add_command(commands, name: str, summary: str, run):
     """Adds a command without tasks; returns its parser.
@@ -93,10 +96,15 @@ def given(options, options_class, without: Sequence[str] = ()) -> dict:
     return {k: v for k, v in vars(options).items() if k in names}
 
 
-def add_seed(parser):
-    """Adds `--seed`."""
+def add_seed(parser, of: str = "all that is random"):
+    """Adds `--seed`.
+
+    Args:
+        parser: The parser.
+        of: What it is the seed of.
+    """
     parser.add_argument(
-        "--seed", type=int, default=0, help="of all that is random [0]"
+        "--seed", type=seed, default=0, metavar="INT", help=f"of {of} [0]"
     )
 
 
@@ -167,6 +175,15 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """Returns a seed, a number that NumPy and Keras take for one."""
+    if not (text.isdecimal() and int(text) < SEEDS):
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0 to {SEEDS - 1}, received {text!r}"
+        )
+    return int(text)
+
+
 def positive(text: str) -> int:
     """Returns a number of things of which there must be one."""
     if not (text.isdecimal() and int(text)):
@@ -201,9 +218,10 @@ def _seed_range(text):
         raise argparse.ArgumentTypeError(
             f"expected a seed or a range as 0..4, received {text!r}"
         )
-    last = last if dots else first
-    if int(last) < int(first):
+    first = seed(first)
+    last = seed(last) if dots else first
+    if last < first:
         raise argparse.ArgumentTypeError(
             f"expected a range from the smaller seed, received {text!r}"
         )
-    return range(int(first), int(last) + 1)
+    return range(first, last + 1)

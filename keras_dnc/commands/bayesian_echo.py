@@ -29,6 +29,8 @@ def run(options):
     """Trains, saves and draws the network, and prints its figures."""
     task = Echo(**arguments.given(options, Echo))
     settings = echo.Options(**arguments.given(options, echo.Options))
+    # What is wrong with them shows before there is work in it.
+    echo.check(task, settings)
     out = Path(options.out)
     output.refuse_existing(out, options.overwrite)
     output.refuse_picture_without_matplotlib(options.picture)

@@ -31,9 +31,7 @@ def add(commands):
             metavar="INT",
             help="slots of the memory, which no weight is of [as in training]",
         )
-        parser.add_argument(
-            "--seed", type=int, default=0, help="of the sequences [0]"
-        )
+        arguments.add_seed(parser, "the sequences")
         parser.add_argument(
             "--show",
             type=arguments.count,

@@ -36,19 +36,23 @@ def refuse_existing(
         )
 
 
-def refuse_picture_without_matplotlib(is_wanted: bool):
+def refuse_picture_without_matplotlib(
+    is_wanted: bool,
+    otherwise: str = ", or leave the picture out with --no-picture",
+):
     """Refuses a picture that cannot be drawn, before there is work in it.
 
     Args:
         is_wanted: Whether there is to be a picture.
+        otherwise: What else its user can do, for the error.
 
     Raises:
         ModuleNotFoundError: If there is and matplotlib is missing.
     """
     if is_wanted and importlib.util.find_spec("matplotlib") is None:
         raise ModuleNotFoundError(
-            "the picture needs matplotlib: pip install 'keras_dnc[plots]', or "
-            "leave the picture out with --no-picture"
+            "the picture needs matplotlib: pip install 'keras_dnc[plots]'"
+            + otherwise
         )
 
 

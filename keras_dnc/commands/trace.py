@@ -31,9 +31,7 @@ def add(commands):
         metavar="COUNT",
         help=f"sequences to show [{pictures.EXAMPLES}]",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the sequences [0]"
-    )
+    arguments.add_seed(parser, "the sequences")
     parser.add_argument(
         "--out",
         type=arguments.named_path,
@@ -56,7 +54,7 @@ def run(options):
     """Writes the picture, the page and the arrays of a trace."""
     out = options.out
     output.refuse_existing(out, options.overwrite)
-    output.refuse_picture_without_matplotlib(is_wanted=True)
+    output.refuse_picture_without_matplotlib(is_wanted=True, otherwise="")
     model, task = _loaded(options)
     with output.unfinished(out) as folder:
         shown = pictures.write(

@@ -71,6 +71,12 @@ def run(options):
         )
     trainings = {seed: _of_seed(options, seed) for seed in options.seeds}
     for of_seed in trainings.values():
+        if of_seed.resume and Path(of_seed.out).exists():
+            raise FileExistsError(
+                f"{of_seed.out}: a training that came to its end, and "
+                f"{_unfinished_of(Path(of_seed.out))} one that did not; "
+                "remove the folder of the one that you don't want"
+            )
         if not of_seed.is_done:
             _refuse_existing(Path(of_seed.out), of_seed)
             _refuse_unfinished(_unfinished_of(Path(of_seed.out)), of_seed)
@@ -137,6 +143,11 @@ def _trained(options):
     """Trains and saves a network; returns its figures."""
     out = Path(options.out)
     unfinished = _unfinished_of(out)
+    if options.resume and out.is_dir() and not unfinished.exists():
+        raise FileExistsError(
+            f"{out}: this training came to its end; begin another with its "
+            f"weights, --weights {out} --out FOLDER"
+        )
     _refuse_existing(out, options)
     task, recipe, seed = _settings(options)
     # An LSTM has no memory to draw.
@@ -148,7 +159,12 @@ def _trained(options):
         # What is wrong with them shows before a folder is made, or replaced.
         training.check(task, recipe, seed)
     with output.held(unfinished):
-        if not options.resume:
+        progress = Progress(unfinished)
+        if options.resume:
+            # It may go on for longer than it was to at first.
+            progress.check(recipe.epochs)
+            runs.save_settings(unfinished, task, recipe, seed)
+        else:
             _begin(unfinished, task, recipe, seed, options)
         callbacks = (
             _tensorboard(unfinished, task, seed, is_drawn)
@@ -159,12 +175,10 @@ def _trained(options):
             task,
             recipe,
             seed,
-            Progress(unfinished),
+            progress,
             callbacks,
             verbose=output.verbose(),
         )
-        # It may have gone on for longer than it was to at first.
-        runs.save_settings(unfinished, task, recipe, seed)
         figures = _figures(model, task, seed, unfinished)
         model.save(unfinished / runs.MODEL_FILE)
         if is_drawn:
@@ -226,10 +240,16 @@ def _settings(options):
         return _resumed(_unfinished_of(out), options)
     task_class = TASKS[options.task_name]
     task = task_class(**arguments.given(options, task_class))
-    recipe = dataclasses.replace(
-        task.recipe, **arguments.given(options, Recipe)
-    )
+    recipe = dataclasses.replace(task.recipe, **_given_recipe(options))
     return task, recipe, options.seed or 0
+
+
+def _given_recipe(options):
+    """Returns the settings that were given, a path wherever one is run."""
+    given = arguments.given(options, Recipe)
+    if given.get("weights"):
+        given["weights"] = str(Path(given["weights"]).absolute())
+    return given
 
 
 def _begin(folder, task, recipe, seed, options):
@@ -246,7 +266,7 @@ def _resumed(folder, options):
     task, recipe, seed = runs.load_settings(folder, options.task_name)
     given = {
         **arguments.given(options, type(task)),
-        **arguments.given(options, Recipe),
+        **_given_recipe(options),
     }
     # It may go on for longer than it was to.
     recipe = dataclasses.replace(

@@ -88,7 +88,7 @@ def parse(text: str, name: str) -> list[list[Line]]:
         index, sentence, fields = match.groups()
         is_question = fields is not None or sentence.endswith("?")
         answer = _answer(fields or "", place) if is_question else []
-        if index == "1":
+        if int(index) == 1:
             stories.append([])
         expected = len(stories[-1]) + 1 if stories else 1
         if int(index) != expected:
