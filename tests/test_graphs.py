@@ -337,6 +337,187 @@ def test_lengths_that_no_path_has_are_named():
         task.test_data(np.random.default_rng(0))
 
 
+# Thoughts
+
+
+HINTED = [
+    GraphShortestPath(max_nodes=10, max_length=4, planning=5, hints=True),
+    FamilyInference(min_length=1, max_length=4, planning=5, hints=True),
+    GraphShortestPath(graph="underground", max_length=5, hints=True),
+    FamilyInference(graph="family", planning=3, hints=True),
+]
+
+
+def thought_of(task, count):
+    """Yields graphs, questions and answers, and the edges of each thought."""
+    asked, exist = task.questions(count, np.random.default_rng(2))
+    assert exist.all()
+    thoughts = task.thoughts(asked)
+    for facts, query, answer, chosen in zip(*asked, thoughts, strict=True):
+        assert not chosen[:, facts[:, 0] < 0].any()
+        of_step = [facts[edges].tolist() for edges in chosen]
+        told = facts[facts[:, 0] >= 0].tolist()
+        yield told, query[0], answer[answer[:, 0] >= 0].tolist(), of_step
+
+
+@pytest.mark.parametrize("task", HINTED[::2], **NAMED)
+def test_thoughts_of_paths_are_the_edges_at_their_ends_and_between(task):
+    lengths = set()
+    for facts, (first, last, _), answer, of_step in thought_of(task, 60):
+        assert of_step[0] == [fact for fact in facts if fact[0] == first]
+        assert of_step[1] == [fact for fact in facts if fact[1] == last]
+        paths = shortest_paths(facts, first, last)
+        middle = [path[(len(path) - 1) // 2] for path in paths]
+        assert of_step[2] == [fact for fact in facts if fact in middle]
+        assert answer[(len(answer) - 1) // 2] in of_step[2]
+        assert not any(of_step[3:])
+        lengths.add(len(answer))
+    assert lengths == set(range(1, task.max_length + 1))
+
+
+@pytest.mark.parametrize("task", HINTED[1::2], **NAMED)
+def test_thoughts_of_families_lead_to_the_answer(task):
+    names = list(family.RELATIONS)
+    lengths = set()
+    for facts, (person, _, name), answer, of_step in thought_of(task, 400):
+        steps = family.RELATIONS[names[name]]
+        people = {person}
+        for edges, relations in zip(of_step, steps, strict=False):
+            assert edges == [
+                fact
+                for fact in facts
+                if fact[0] in people and fact[2] in relations
+            ]
+            people = {edge[1] for edge in edges}
+        assert people == {answer[0][1]}
+        assert not any(of_step[len(steps) :])
+        lengths.add(len(steps))
+    assert lengths == set(range(task.min_length, task.max_length + 1))
+
+
+@pytest.mark.parametrize("task", HINTED, **NAMED)
+def test_hints_change_the_targets_of_silent_steps_alone(task):
+    plain = dataclasses.replace(task, hints=False)
+    hinted, batch = (
+        which.sample(20, np.random.default_rng(3)) for which in (task, plain)
+    )
+    np.testing.assert_array_equal(hinted.inputs, batch.inputs)
+    answers = batch.weights > 0
+    np.testing.assert_array_equal(
+        hinted.targets[answers], batch.targets[answers]
+    )
+    np.testing.assert_array_equal(hinted.weights[answers], 1)
+    asked, _ = plain.questions(20, np.random.default_rng(3))
+    assert plain.thoughts(asked) is None
+    for example in range(20):
+        facts, _, _ = heard(batch, example, plain)
+        (query,) = np.flatnonzero(batch.inputs[example, :, 90])
+        silent = slice(query + 1, query + 1 + task.planning)
+        # A target is the mean of triples that were told.
+        digits = hinted.targets[example, silent].reshape(-1, 9, 10)
+        has = hinted.weights[example, silent] > 0
+        np.testing.assert_allclose(digits[has].sum(-1), 1, rtol=1e-6)
+        assert not digits[~has].any()
+        told = triples.one_hot(np.array(facts)).reshape(-1, 9, 10)
+        shares, *_ = np.linalg.lstsq(
+            told.reshape(len(told), 90).T.astype(float),
+            digits[has].reshape(-1, 90).T,
+        )
+        np.testing.assert_allclose(
+            told.reshape(len(told), 90).T @ shares,
+            digits[has].reshape(-1, 90).T,
+            atol=1e-6,
+        )
+        # Nothing but answer and thoughts counts.
+        others = np.delete(hinted.weights[example], silent)
+        np.testing.assert_array_equal(
+            others, np.delete(batch.weights[example], silent)
+        )
+
+
+def test_a_thought_is_the_mean_of_its_edges():
+    facts = np.array([[[7, 123, 40], [123, 7, 40], [123, 8, 41], [-1] * 3]])
+    chosen = np.array([[[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]], bool)
+
+    class Thoughtful(GraphTraversal):
+        def questions(self, count, rng):
+            query = np.array([[[7, -1, 40]]])
+            asked = triples.Questions(facts, query, facts[:, :1])
+            return asked, np.ones(1, bool)
+
+        def thoughts(self, asked):
+            return chosen
+
+    class Unmixed:
+        """Labels are the numbers, and facts stay in their order."""
+
+        def random(self, shape, *_):
+            return np.broadcast_to(np.arange(shape[1]), shape)
+
+    task = Thoughtful(planning=3)
+    batch = task.sample(1, Unmixed())
+    # Three facts, the question, three silent steps and the answer.
+    assert batch.weights[0].tolist() == [0, 0, 0, 0, 1, 1, 0, 1, 0]
+    np.testing.assert_array_equal(
+        batch.targets[0, [4, 7]], triples.one_hot(facts[0, [0, 0]])
+    )
+    expected = triples.one_hot(facts[0, 1:3]).mean(0)
+    np.testing.assert_allclose(batch.targets[0, 5], expected)
+    assert task.text(batch.targets, batch, example=0).splitlines()[5:9] == [
+        "4                      007 123 040  007 123 040",
+        "5                      123 00? 04?  123 007 040",
+        "6",
+        "7     answer           007 123 040  007 123 040",
+    ]
+    assert not task.is_right(batch.targets[0, 5], batch.targets[0, 4])
+
+
+@pytest.mark.parametrize("task", HINTED, **NAMED)
+def test_nobody_is_asked_for_thoughts(task):
+    plain = dataclasses.replace(task, hints=False, test_sequences=5)
+    task = dataclasses.replace(task, test_sequences=5)
+    with_hints, without = (
+        which.test_data(np.random.default_rng(4)) for which in (task, plain)
+    )
+    for found, expected in zip(with_hints, without, strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    hinted = task.sample(5, np.random.default_rng(4))
+    # All thoughts are wrong, and all answers right.
+    figures = task.score(without.targets, hinted)
+    assert figures["wrong triples in %"] == 0
+    assert figures == task.score(without.targets, without)
+    first = np.unravel_index(without.weights.argmax(), without.weights.shape)
+    without.targets[first] = np.roll(without.targets[first], 1)
+    assert task.score(without.targets, hinted)["wrong questions"] == 1
+
+
+def test_a_thought_of_several_edges_is_neither_right_nor_wrong():
+    batch = HINTED[0].sample(50, np.random.default_rng(5))
+    largest = batch.targets.reshape(*batch.targets.shape[:2], 9, 10).max(-1)
+    is_one = np.isclose(largest, 1).all(-1) & (batch.weights > 0)
+    assert is_one.sum() < batch.weights.sum()
+    first = tuple(index[0] for index in is_one.nonzero())
+    logits = np.where(is_one[..., None], batch.targets, -batch.targets)
+    logits[first][:10] = np.roll(logits[first][:10], 1)
+    metric = RightTriples()
+    metric.update_state(batch.targets, logits, batch.weights)
+    expected = (is_one.sum() - 1) / is_one.sum()
+    assert float(metric.result()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (GraphShortestPath, "at least 3 with hints.*planning=2"),
+        (FamilyInference, "at least max_length=3 with hints.*planning=2"),
+    ],
+)
+def test_hints_need_silent_steps(task, message):
+    with pytest.raises(ValueError, match=f"`planning` must be {message}"):
+        task(planning=2, hints=True)
+
+
 # Random graphs
 
 

@@ -51,6 +51,16 @@ RELATIONS = {
     "cousin's daughter": (PARENT, SIBLING, CHILD, (DAUGHTER,)),
 }
 LONGEST = max(map(len, RELATIONS.values()))
+# Whether each relation goes on, at each of its steps, by each one told.
+_GOES = np.array(
+    [
+        [
+            np.isin(range(len(TOLD)), steps[i] if i < len(steps) else ())
+            for i in range(LONGEST)
+        ]
+        for steps in RELATIONS.values()
+    ]
+)
 MOST_CHILDREN = 3
 
 
@@ -86,6 +96,11 @@ class FamilyInference(TriplesTask):
     max_length: int = option(3, "most relations that an inferred one takes")
     min_people: int = option(8, "fewest people of a random tree")
     max_people: int = option(12, "most people of a random tree")
+    hints: bool = option(
+        False,
+        "targets at silent steps, too: the relations that lead to the answer",
+        training=True,
+    )
 
     name = "family-inference"
     summary = "infer how people of a family tree are related"
@@ -110,6 +125,12 @@ class FamilyInference(TriplesTask):
                 f"`max_people` must be from min_people={self.min_people} to "
                 f"{LABELS}, the number of labels. Received: "
                 f"max_people={self.max_people}"
+            )
+        if self.hints and self.planning < self.max_length:
+            raise ValueError(
+                f"`planning` must be at least max_length={self.max_length} "
+                "with hints, a silent step for each relation on the way. "
+                f"Received: planning={self.planning}"
             )
         if self.graph:
             _check_told(self.loaded)
@@ -165,6 +186,33 @@ class FamilyInference(TriplesTask):
         query = answer.copy()
         query[..., 1] = NONE
         return Questions(facts, query, answer), is_only.any((1, 2))
+
+    def thoughts(self, asked: Questions) -> np.ndarray | None:
+        """Returns the told relations that lead to the answer, step by step.
+
+        Args:
+            asked: Family trees, and a question about each.
+
+        Returns:
+            Array of truth values of shape `(B, planning, E)`, or None without
+            hints.
+        """
+        if not self.hints:
+            return None
+        facts, query, _ = asked
+        source, destination, told = np.moveaxis(facts, -1, 0)
+        exists = source != NONE
+        every = np.arange(len(facts))[:, None]
+        thoughts = np.zeros((len(facts), self.planning, exists.shape[1]), bool)
+        leads_on = source == query[..., 0]
+        for step in range(self.max_length):
+            goes = _GOES[query[..., 2], step, told]
+            thoughts[:, step] = leads_on & goes & exists
+            reached = np.zeros((len(facts), self.people), bool)
+            tree, fact = np.nonzero(thoughts[:, step])
+            reached[tree, destination[tree, fact]] = True
+            leads_on = reached[every, source]
+        return thoughts
 
     def _facts(self, count, rng):
         """Returns triples of people and relations, `(B, E, 3)`."""

@@ -8,7 +8,16 @@ import numpy as np
 from keras_dnc.tasks.graphs import NONE, incidence, random_place
 from keras_dnc.tasks.plane import PlaneTask
 from keras_dnc.tasks.task import Batch, option
-from keras_dnc.tasks.triples import WIDTH, Questions, one_hot, said
+from keras_dnc.tasks.triples import (
+    WIDTH,
+    Questions,
+    is_answer,
+    one_hot,
+    said,
+)
+
+# How many silent steps have a target with hints.
+HINTS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +34,12 @@ class GraphShortestPath(PlaneTask):
     In the source the network hears its own answers in a part of the training,
     too, and learns how to go on from where they lead.
 
+    With `hints` a network learns at its first silent steps, too, where to look:
+    the targets are the mean of the edges that lead from the first node, that of
+    those that lead to the last, and that of the edges in the middle of the
+    shortest paths, of which, from the first two, one of up to three edges can
+    be found. What is asked and answered is the same with and without.
+
     Source: Graves et al. (2016), Methods, *Graph task descriptions*; phases and
     labels are those of `TriplesTask`.
 
@@ -34,12 +49,25 @@ class GraphShortestPath(PlaneTask):
     """
 
     planning: int = option(10, "silent steps before the answer", zero=True)
+    hints: bool = option(
+        False,
+        "targets at silent steps, too: edges that help to find the path",
+        training=True,
+    )
 
     name = "graph-shortest-path"
     summary = "find the shortest path between two nodes of a graph"
     # Of several shortest paths any may be the one to learn: in small graphs
     # seven edges of a hundred cannot be foreseen, and 0.9 is hardly in reach.
     recipe = dataclasses.replace(PlaneTask.recipe, curriculum=0.8)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.hints and self.planning < HINTS:
+            raise ValueError(
+                f"`planning` must be at least {HINTS} with hints, a silent "
+                f"step for each. Received: planning={self.planning}"
+            )
 
     def questions(
         self, count: int, rng: np.random.Generator
@@ -74,6 +102,35 @@ class GraphShortestPath(PlaneTask):
         query = np.full((count, 1, 3), NONE)
         query[:, 0, 0], query[:, 0, 1] = first, last
         return Questions(graphs, query, answer), possible.any(-1)
+
+    def thoughts(self, asked: Questions) -> np.ndarray | None:
+        """Returns the edges from the first node, to the last, and in between.
+
+        Args:
+            asked: Graphs, and a question about each.
+
+        Returns:
+            Array of truth values of shape `(B, planning, E)`, or None without
+            hints.
+        """
+        if not self.hints:
+            return None
+        graphs, query, answer = asked
+        first, last = query[..., 0], query[..., 1]
+        source, destination, _ = np.moveaxis(graphs, -1, 0)
+        lengths = _shortest(graphs, self.nodes, self.max_length)
+        every = np.arange(len(graphs))[:, None]
+        length = (answer[..., :1] != NONE).sum(1)
+        before = (length - 1) // 2
+        thoughts = np.zeros((len(graphs), self.planning, graphs.shape[1]), bool)
+        thoughts[:, 0] = source == first
+        thoughts[:, 1] = destination == last
+        thoughts[:, 2] = (
+            (source != NONE)
+            & (lengths[every, first, source] == before)
+            & (lengths[every, destination, last] == length - 1 - before)
+        )
+        return thoughts
 
     def _paths(self, graphs, lengths, node, last, rng):
         """Draws shortest paths, `(B, max_length, 3)`."""
@@ -113,33 +170,33 @@ class GraphShortestPath(PlaneTask):
         """
         answers = np.zeros_like(batch.targets)
         # An answer depends on those before it alone.
-        for _ in range(int(batch.weights.sum(-1).max())):
+        for _ in range(is_answer(batch).sum(-1).max()):
             inputs = _heard(batch, answers)
             outputs = predict(inputs)
             answers = one_hot(said(outputs))
         targets = batch.targets.copy()
-        for example, is_answer in enumerate(batch.weights > 0):
-            if _is_path(inputs[example], answers[example], is_answer):
-                targets[example, is_answer] = answers[example, is_answer]
+        for example, steps in enumerate(is_answer(batch)):
+            if _is_path(inputs[example], answers[example], steps):
+                targets[example, steps] = answers[example, steps]
         return Batch(inputs, targets, batch.weights), outputs
 
 
 def _heard(batch, answers):
     """Returns inputs in which answers are heard, each a step later."""
-    is_answer = batch.weights[..., None] > 0
-    before = np.roll(np.where(is_answer, answers, 0), 1, axis=1)
+    steps = is_answer(batch)[..., None]
+    before = np.roll(np.where(steps, answers, 0), 1, axis=1)
     inputs = batch.inputs.copy()
-    inputs[..., :WIDTH] = np.where(is_answer, before, inputs[..., :WIDTH])
+    inputs[..., :WIDTH] = np.where(steps, before, inputs[..., :WIDTH])
     return inputs
 
 
-def _is_path(inputs, answers, is_answer):
-    """Whether answers are edges that lead from the first node to the last."""
+def _is_path(inputs, answers, steps):
+    """Whether the answers at some steps are a path between the two nodes."""
     is_query = inputs[:, WIDTH] > 0
-    is_fact = inputs[:, :WIDTH].any(-1) & ~is_query & ~is_answer
+    is_fact = inputs[:, :WIDTH].any(-1) & ~is_query & ~steps
     ((first, last, _),) = said(inputs[is_query, :WIDTH])
     edges = said(inputs[is_fact, :WIDTH])
-    path = said(answers[is_answer])
+    path = said(answers[steps])
     is_known = set(map(tuple, path)) <= set(map(tuple, edges))
     return is_known and [*path[:, 0], last] == [first, *path[:, 1]]
 

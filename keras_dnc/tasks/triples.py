@@ -22,6 +22,8 @@ BASE = 10
 # A label is a number of three digits.
 PLACES = {"hundreds": 100, "tens": 10, "ones": 1}
 LABELS = 1000
+# A mean of equal digits may be a little less than 1.
+SURE = 0.99
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences that are drawn at a time, so that memory stays small.
 BLOCK = 1000
@@ -69,7 +71,8 @@ class DigitCrossentropy(keras.losses.Loss):
         """Returns the loss of each step.
 
         Args:
-            y_true: One-hot digits side by side, shape `(B, T, Y)`.
+            y_true: Digits side by side, one-hot or means of such, shape
+                `(B, T, Y)`.
             y_pred: Logits of the same shape.
 
         Returns:
@@ -85,6 +88,8 @@ class DigitCrossentropy(keras.losses.Loss):
 class RightTriples(keras.metrics.MeanMetricWrapper):
     """Share of the steps of which all digits are right.
 
+    A step whose target is a mean of several triples does not count.
+
     Args:
         name: Name of the metric.
         dtype: The dtype that it computes in.
@@ -92,6 +97,22 @@ class RightTriples(keras.metrics.MeanMetricWrapper):
 
     def __init__(self, name: str = "right_triples", dtype=None):
         super().__init__(_all_right, name=name, dtype=dtype)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch.
+
+        Args:
+            y_true: Digits side by side, one-hot or means of such, shape
+                `(B, T, Y)`.
+            y_pred: Logits of the same shape.
+            sample_weight: The weight of each step, shape `(B, T)`.
+        """
+        digits = _digits(ops.cast(y_true, self.dtype))
+        is_one = ops.all(ops.max(digits, axis=-1) > SURE, axis=-1)
+        is_one = ops.cast(is_one, self.dtype)
+        if sample_weight is not None:
+            is_one *= ops.cast(sample_weight, self.dtype)
+        return super().update_state(y_true, y_pred, sample_weight=is_one)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -125,6 +146,9 @@ class TriplesTask(GeneratedTask):
     3. `planning` silent steps;
     4. the answer, one triple a step: only the cue `answer` is heard, and all
        nine digits of the triple are the target.
+
+    What a network does in its silent steps is its own affair. A task that
+    knows how its answer can be found may give `thoughts` there to learn from.
 
     The labels of the nodes are drawn anew for each sequence, no two the same.
     So are those of the edges, unless a task gives them a meaning.
@@ -221,6 +245,18 @@ class TriplesTask(GeneratedTask):
         """
         return _distinct(count, rng)
 
+    def thoughts(self, asked: Questions) -> np.ndarray | None:
+        """Returns which edges to think of at each silent step.
+
+        Args:
+            asked: Graphs, and a question about each.
+
+        Returns:
+            Array of truth values of shape `(B, planning, E)`, or None where
+            silent steps have no targets.
+        """
+        return None
+
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
@@ -231,7 +267,8 @@ class TriplesTask(GeneratedTask):
 
         Returns:
             A `Batch` of as many steps as the longest sequence can have, of
-            bytes but for the weights.
+            bytes but for the weights, and for targets where there are
+            thoughts.
 
         Raises:
             ValueError: If no graph that is drawn has a question of the wanted
@@ -251,9 +288,12 @@ class TriplesTask(GeneratedTask):
             )
             for part in asked
         )
+        thoughts = self.thoughts(asked)
+        if thoughts is not None:
+            thoughts = _mean(thoughts, one_hot(facts))
         order = rng.random(facts.shape[:2]).argsort(-1)
         facts = np.take_along_axis(facts, order[..., None], axis=1)
-        return encode(Questions(facts, query, answer), self.planning)
+        return encode(Questions(facts, query, answer), self.planning, thoughts)
 
     def _asked(self, count, rng):
         """Draws graphs until there are as many questions as wanted."""
@@ -307,13 +347,38 @@ class TriplesTask(GeneratedTask):
         """Returns the labels of a triple."""
         return " ".join(_read(outputs))
 
+    def target_text(self, target: np.ndarray) -> str:
+        """Returns the labels of a triple, with `?` for each open digit."""
+        largest = target.reshape(-1, BASE).max(-1).reshape(len(PARTS), -1)
+        return " ".join(
+            "".join(np.where(one, [*label], "?"))
+            for label, one in zip(_read(target), largest > SURE, strict=True)
+        )
+
+    def is_right(self, target: np.ndarray, outputs: np.ndarray) -> bool:
+        """Whether the digits that are not open are answered."""
+        digits = zip(
+            self.target_text(target), self.answer_text(outputs), strict=True
+        )
+        return all(expected in ("?", digit) for expected, digit in digits)
+
+    def test_data(self, rng: np.random.Generator) -> Batch:
+        """Returns `test_sequences` fresh sequences without thoughts."""
+        batch = super().test_data(rng)
+        counts = is_answer(batch)
+        return Batch(
+            batch.inputs,
+            (batch.targets * counts[..., None]).astype("uint8"),
+            counts.astype("float32"),
+        )
+
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every triple is right."""
         answers, targets = (
             values.reshape(*values.shape[:2], -1, BASE).argmax(-1)
             for values in (outputs, batch.targets)
         )
-        counts = batch.weights > 0
+        counts = is_answer(batch)
         wrong_triples = (answers != targets).any(-1) & counts
         wrong = wrong_triples.any(-1)
         return {
@@ -326,12 +391,16 @@ class TriplesTask(GeneratedTask):
         }
 
 
-def encode(questions: Questions, planning: int) -> Batch:
+def encode(
+    questions: Questions, planning: int, thoughts: np.ndarray | None = None
+) -> Batch:
     """Turns triples of labels into sequences.
 
     Args:
         questions: Labels from 0 to 999, or `NONE`.
         planning: The number of silent steps before the answer.
+        thoughts: The targets of those, of shape `(B, planning, 90)`, with
+            zeros where there is none; None for no targets at all.
 
     Returns:
         A `Batch` of as many steps as there are places for triples and silent
@@ -350,11 +419,33 @@ def encode(questions: Questions, planning: int) -> Batch:
     vectors = np.take_along_axis(one_hot(triples), order[..., None], axis=1)
     phase = np.where(exists, phase[order], NONE)
     is_query, is_answer = (phase == 1)[..., None], (phase == 3)[..., None]
+    targets = vectors * is_answer
+    if thoughts is not None:
+        targets = targets.astype(thoughts.dtype)
+        targets[phase == 2] = thoughts.reshape(-1, WIDTH)
     return Batch(
         np.concatenate([vectors * ~is_answer, is_query, is_answer], axis=-1),
-        vectors * is_answer,
-        is_answer[..., 0].astype("float32"),
+        targets,
+        targets.any(-1).astype("float32"),
     )
+
+
+def _mean(chosen, vectors):
+    """Returns means of vectors `(B, E, Y)`, of those chosen, `(B, P, E)`.
+
+    The mean of none is 0.
+    """
+    share = chosen / np.maximum(chosen.sum(-1, keepdims=True), 1)
+    return share.astype("float32") @ vectors
+
+
+def is_answer(batch: Batch) -> np.ndarray:
+    """Returns whether each step is one of the answer, shape `(B, T)`.
+
+    Args:
+        batch: Sequences of a task about triples.
+    """
+    return batch.inputs[..., -1] > 0
 
 
 def said(outputs: np.ndarray) -> np.ndarray:
