@@ -215,9 +215,10 @@ def _check_file(file):
 
 
 def _check_names(file, saved, options_class):
+    """Refuses unknown options. One that came later is at its default."""
     names = {field.name for field in dataclasses.fields(options_class)}
-    if saved.keys() != names:
+    if not saved.keys() <= names:
         raise ValueError(
-            f"{file}: expected the options {sorted(names)}. Received: "
+            f"{file}: expected no options but {sorted(names)}. Received: "
             f"{sorted(saved)}"
         )

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -562,6 +563,28 @@ def test_a_damaged_recipe_is_named(cut_off, capsys):
         words = ["train", "echo", "--resume", f"--out={cut_off}"]
         assert main(words) == 1
         assert "training.json: expected" in capsys.readouterr().err
+
+
+def test_an_option_that_came_later_is_at_its_default(tmp_path):
+    task, recipe = (
+        Echo(max_length=7),
+        dataclasses.replace(Echo.recipe, epochs=9),
+    )
+    runs.save_settings(tmp_path, task, recipe, seed=3)
+    for name, option in (("task.json", "sequences"), ("training.json", "lstm")):
+        saved = json.loads((tmp_path / name).read_text())
+        del saved[option]
+        (tmp_path / name).write_text(json.dumps(saved))
+    assert runs.load_settings(tmp_path, "echo") == (task, recipe, 3)
+
+
+@pytest.mark.parametrize("name", ["task.json", "training.json"])
+def test_an_option_that_is_not_there_any_more_is_refused(name, tmp_path):
+    runs.save_settings(tmp_path, Echo(), Echo.recipe, seed=3)
+    saved = json.loads((tmp_path / name).read_text())
+    (tmp_path / name).write_text(json.dumps({**saved, "colour": 1}))
+    with pytest.raises(ValueError, match=f"{name}: expected no .*'colour'"):
+        runs.load_settings(tmp_path, "echo")
 
 
 def several(tmp_path, *more):
