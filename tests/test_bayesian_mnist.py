@@ -1,5 +1,7 @@
 """The comparison of networks on MNIST."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -103,6 +105,23 @@ def test_the_command_times_steps(capsys):
     for cells in rows.values():
         assert cells[1] == pytest.approx(cells[0] / rows["plain"][0], rel=2e-3)
         assert cells[3] == pytest.approx(cells[2] / rows["plain"][2], rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--step-times", "--laplace"], "--step-times must .*--laplace"),
+        (["--step-times", "--out", "there"], "--step-times must .*--out"),
+        (["--step-times", "--data", "there"], "--step-times must .*--data"),
+        (
+            ["--data", "there", "--laplace", "--networks", "flipout", "local"],
+            "--laplace is of the plain .*Received: flipout local",
+        ),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(words, message, capsys):
+    assert main(["mnist", *words]) == 1
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_the_command_needs_data(capsys):

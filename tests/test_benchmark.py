@@ -175,6 +175,14 @@ def test_a_variable_of_the_environment_needs_a_name_and_a_value(text, capsys):
     assert f"received {text!r}" in capsys.readouterr().err
 
 
+def test_the_environment_leaves_the_backend_as_it_is(capsys):
+    words = ["--environment", "KERAS_BACKEND=jax"]
+    assert main(["bench", *words]) == 1
+    assert "backend=tensorflow. Received: KERAS_BACKEND=jax" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_peer_that_is_not_installed_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "dnc", None)
     assert main(["bench", "--peer"]) == 1

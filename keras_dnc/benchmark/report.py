@@ -79,7 +79,8 @@ def run(
         out: JSON file for the figures, if any.
 
     Raises:
-        ValueError: If the backend has no such compiler.
+        ValueError: If the backend has no such compiler, or the environment
+            names another backend.
         ModuleNotFoundError: If the peer is asked for and not installed.
         FileNotFoundError: If the folder of `out` is missing.
     """
@@ -98,7 +99,12 @@ def run(
             )
     if peer:
         check_peer()
-    environment = {**(environment or {}), "KERAS_BACKEND": backend}
+    environment = dict(environment or {})
+    if environment.setdefault("KERAS_BACKEND", backend) != backend:
+        raise ValueError(
+            f"`environment` must leave the backend to backend={backend}. "
+            f"Received: KERAS_BACKEND={environment['KERAS_BACKEND']}"
+        )
     bandwidth = in_own_process(copy_bandwidth, environment=environment)
     print(
         f"{repeats} repetitions on {os.cpu_count()} cores, Keras on {backend}; "

@@ -53,12 +53,23 @@ def run(options):
         **arguments.given(options, comparison.Protocol)
     )
     if options.step_times:
+        for name in ("data", "laplace", "out"):
+            if getattr(options, name):
+                raise ValueError(
+                    "--step-times must be without what belongs to a training. "
+                    f"Received: --{name}"
+                )
         comparison.step_times(options.networks, protocol, options.repeats)
         return
     if options.data is None:
         raise ValueError(
             "--data must name the folder of MNIST's files, unless with "
             "--step-times. Received none"
+        )
+    if options.laplace and "plain" not in options.networks:
+        raise ValueError(
+            "--laplace is of the plain network, which must be one of "
+            f"--networks. Received: {' '.join(options.networks)}"
         )
     if options.out is not None:
         output.refuse_existing(Path(options.out), options.overwrite)
