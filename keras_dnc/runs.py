@@ -215,10 +215,14 @@ def _check_file(file):
 
 
 def _check_names(file, saved, options_class):
-    """Refuses unknown options. One that came later is at its default."""
-    names = {field.name for field in dataclasses.fields(options_class)}
-    if not saved.keys() <= names:
+    """Refuses unknown options, and missing ones but those that came later."""
+    fields = dataclasses.fields(options_class)
+    unknown = saved.keys() - {field.name for field in fields}
+    missing = {
+        field.name for field in fields if not field.metadata.get("later")
+    } - saved.keys()
+    if unknown or missing:
         raise ValueError(
-            f"{file}: expected no options but {sorted(names)}. Received: "
-            f"{sorted(saved)}"
+            f"{file}: expected each option of {options_class.__name__} and no "
+            f"other. Received no {sorted(missing)}, and {sorted(unknown)}"
         )

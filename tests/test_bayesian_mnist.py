@@ -113,6 +113,7 @@ def test_the_command_times_steps(capsys):
         (["--step-times", "--laplace"], "--step-times must .*--laplace"),
         (["--step-times", "--out", "there"], "--step-times must .*--out"),
         (["--step-times", "--data", "there"], "--step-times must .*--data"),
+        (["--step-times", "--overwrite"], "--step-times must .*--overwrite"),
         (
             ["--data", "there", "--laplace", "--networks", "flipout", "local"],
             "--laplace is of the plain .*Received: flipout local",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_dnc import training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import (
     FamilyInference,
@@ -410,24 +411,26 @@ def test_hints_change_the_targets_of_silent_steps_alone(task):
     asked, _ = plain.questions(20, np.random.default_rng(3))
     assert plain.thoughts(asked) is None
     for example in range(20):
-        facts, _, _ = heard(batch, example, plain)
+        heard(batch, example, plain)
         (query,) = np.flatnonzero(batch.inputs[example, :, 90])
         silent = slice(query + 1, query + 1 + task.planning)
-        # A target is the mean of triples that were told.
         digits = hinted.targets[example, silent].reshape(-1, 9, 10)
         has = hinted.weights[example, silent] > 0
         np.testing.assert_allclose(digits[has].sum(-1), 1, rtol=1e-6)
         assert not digits[~has].any()
-        told = triples.one_hot(np.array(facts)).reshape(-1, 9, 10)
-        shares, *_ = np.linalg.lstsq(
-            told.reshape(len(told), 90).T.astype(float),
-            digits[has].reshape(-1, 90).T,
-        )
-        np.testing.assert_allclose(
-            told.reshape(len(told), 90).T @ shares,
-            digits[has].reshape(-1, 90).T,
-            atol=1e-6,
-        )
+        # The thoughts are of the nodes that are asked about.
+        asked_of = batch.inputs[example, query, :90].reshape(9, 10)
+        first, last = asked_of[:3], asked_of[3:6]
+        np.testing.assert_allclose(digits[0, :3], first, rtol=1e-6)
+        is_answer = answers[example].nonzero()[0]
+        answer = batch.targets[example, is_answer].reshape(-1, 9, 10)
+        if last.any():
+            np.testing.assert_allclose(digits[1, 3:6], last, rtol=1e-6)
+            middle = answer[(len(answer) - 1) // 2]
+            assert (digits[2][middle > 0] > 0).all()
+        else:
+            destination = digits[has][-1, 3:6]
+            np.testing.assert_allclose(destination, answer[0, 3:6], rtol=1e-6)
         # Nothing but answer and thoughts counts.
         others = np.delete(hinted.weights[example], silent)
         np.testing.assert_array_equal(
@@ -506,6 +509,21 @@ def test_a_thought_of_several_edges_is_neither_right_nor_wrong():
     assert float(metric.result()) == pytest.approx(expected)
 
 
+def test_sequences_may_have_weights_of_their_own():
+    # As many sequences as steps, of which the last sequence is wrong.
+    targets = np.tile(triples.one_hot(np.array([7, 123, 40])), (5, 5, 1))
+    logits = targets.astype(float)
+    logits[-1] *= -1
+    weights = np.array([1, 1, 1, 1, 0])
+    for shaped in (weights, weights[:, None], weights[:, None, None]):
+        metric = RightTriples()
+        metric.update_state(targets, logits, shaped)
+        assert float(metric.result()) == 1
+    metric.reset_state()
+    metric.update_state(targets, logits)
+    assert float(metric.result()) == pytest.approx(4 / 5)
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
@@ -513,9 +531,12 @@ def test_a_thought_of_several_edges_is_neither_right_nor_wrong():
         (FamilyInference, "at least max_length=3 with hints.*planning=2"),
     ],
 )
-def test_hints_need_silent_steps(task, message):
+def test_hints_need_silent_steps_in_training_alone(task, message):
+    task = task(planning=2, hints=True, test_sequences=3)
     with pytest.raises(ValueError, match=f"`planning` must be {message}"):
-        task(planning=2, hints=True)
+        training.check(task, task.recipe, seed=0)
+    batch = task.test_data(np.random.default_rng(0))
+    assert (batch.weights.sum(-1) <= task.max_length).all()
 
 
 # Random graphs

@@ -53,7 +53,7 @@ def run(options):
         **arguments.given(options, comparison.Protocol)
     )
     if options.step_times:
-        for name in ("data", "laplace", "out"):
+        for name in ("data", "laplace", "out", "overwrite"):
             if getattr(options, name):
                 raise ValueError(
                     "--step-times must be without what belongs to a training. "

@@ -100,6 +100,7 @@ class FamilyInference(TriplesTask):
         False,
         "targets at silent steps, too: the relations that lead to the answer",
         training=True,
+        later=True,
     )
 
     name = "family-inference"
@@ -125,12 +126,6 @@ class FamilyInference(TriplesTask):
                 f"`max_people` must be from min_people={self.min_people} to "
                 f"{LABELS}, the number of labels. Received: "
                 f"max_people={self.max_people}"
-            )
-        if self.hints and self.planning < self.max_length:
-            raise ValueError(
-                f"`planning` must be at least max_length={self.max_length} "
-                "with hints, a silent step for each relation on the way. "
-                f"Received: planning={self.planning}"
             )
         if self.graph:
             _check_told(self.loaded)
@@ -196,9 +191,18 @@ class FamilyInference(TriplesTask):
         Returns:
             Array of truth values of shape `(B, planning, E)`, or None without
             hints.
+
+        Raises:
+            ValueError: If there are too few silent steps.
         """
         if not self.hints:
             return None
+        if self.planning < self.max_length:
+            raise ValueError(
+                f"`planning` must be at least max_length={self.max_length} "
+                "with hints, a silent step for each relation on the way. "
+                f"Received: planning={self.planning}"
+            )
         facts, query, _ = asked
         source, destination, told = np.moveaxis(facts, -1, 0)
         exists = source != NONE

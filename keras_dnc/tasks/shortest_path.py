@@ -53,6 +53,7 @@ class GraphShortestPath(PlaneTask):
         False,
         "targets at silent steps, too: edges that help to find the path",
         training=True,
+        later=True,
     )
 
     name = "graph-shortest-path"
@@ -60,14 +61,6 @@ class GraphShortestPath(PlaneTask):
     # Of several shortest paths any may be the one to learn: in small graphs
     # seven edges of a hundred cannot be foreseen, and 0.9 is hardly in reach.
     recipe = dataclasses.replace(PlaneTask.recipe, curriculum=0.8)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.hints and self.planning < HINTS:
-            raise ValueError(
-                f"`planning` must be at least {HINTS} with hints, a silent "
-                f"step for each. Received: planning={self.planning}"
-            )
 
     def questions(
         self, count: int, rng: np.random.Generator
@@ -82,11 +75,8 @@ class GraphShortestPath(PlaneTask):
             Tuple of `Questions` and whether each graph has one.
         """
         graphs = self.graphs(count, rng)
-        # All questions about one graph need its lengths only once.
-        different = graphs[:1] if self.graph else graphs
-        lengths = _shortest(different, self.nodes, self.max_length)
-        shape = (count, self.nodes, self.nodes)
-        lengths = np.broadcast_to(lengths, shape).reshape(count, -1)
+        of_nodes = self._lengths(graphs)
+        lengths = of_nodes.reshape(count, -1)
         asked = lengths >= self.min_length
         possible = np.stack(
             [
@@ -98,7 +88,7 @@ class GraphShortestPath(PlaneTask):
         length = random_place(possible, rng)
         pair = random_place(asked & (lengths == length[:, None]), rng)
         first, last = np.divmod(pair, self.nodes)
-        answer = self._paths(graphs, lengths.reshape(shape), first, last, rng)
+        answer = self._paths(graphs, of_nodes, first, last, rng)
         query = np.full((count, 1, 3), NONE)
         query[:, 0, 0], query[:, 0, 1] = first, last
         return Questions(graphs, query, answer), possible.any(-1)
@@ -112,13 +102,21 @@ class GraphShortestPath(PlaneTask):
         Returns:
             Array of truth values of shape `(B, planning, E)`, or None without
             hints.
+
+        Raises:
+            ValueError: If there are too few silent steps.
         """
         if not self.hints:
             return None
+        if self.planning < HINTS:
+            raise ValueError(
+                f"`planning` must be at least {HINTS} with hints, a silent "
+                f"step for each. Received: planning={self.planning}"
+            )
         graphs, query, answer = asked
         first, last = query[..., 0], query[..., 1]
         source, destination, _ = np.moveaxis(graphs, -1, 0)
-        lengths = _shortest(graphs, self.nodes, self.max_length)
+        lengths = self._lengths(graphs)
         every = np.arange(len(graphs))[:, None]
         length = (answer[..., :1] != NONE).sum(1)
         before = (length - 1) // 2
@@ -131,6 +129,14 @@ class GraphShortestPath(PlaneTask):
             & (lengths[every, destination, last] == length - 1 - before)
         )
         return thoughts
+
+    def _lengths(self, graphs):
+        """Returns the lengths of shortest paths, `(B, nodes, nodes)`."""
+        # All questions about one graph need its lengths only once.
+        different = graphs[:1] if self.graph else graphs
+        lengths = _shortest(different, self.nodes, self.max_length)
+        shape = (len(graphs), self.nodes, self.nodes)
+        return np.broadcast_to(lengths, shape)
 
     def _paths(self, graphs, lengths, node, last, rng):
         """Draws shortest paths, `(B, max_length, 3)`."""
@@ -150,9 +156,9 @@ class GraphShortestPath(PlaneTask):
             node = np.where(is_walked, destination[every, edge], node)
         return answer
 
-    def _block(self, count, rng):
+    def _block(self, count, rng, thoughts):
         # What is heard of right answers makes a batch to learn from.
-        batch = super()._block(count, rng)
+        batch = super()._block(count, rng, thoughts)
         return batch._replace(inputs=_heard(batch, batch.targets))
 
     def asked(

@@ -32,7 +32,11 @@ class Batch(NamedTuple):
 
 
 def option(
-    default, description: str, zero: bool = False, training: bool = False
+    default,
+    description: str,
+    zero: bool = False,
+    training: bool = False,
+    later: bool = False,
 ):
     """Returns a dataclass field that is also a command-line option.
 
@@ -42,11 +46,14 @@ def option(
         zero: Whether a number may be zero.
         training: Whether it says nothing but how to train, so that `evaluate`
             does not take it.
+        later: Whether there were trainings before there was the option: those
+            are at its default.
     """
     metadata = {
         "description": description,
         "zero": zero,
         "training": training,
+        "later": later,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -23,7 +23,7 @@ BASE = 10
 PLACES = {"hundreds": 100, "tens": 10, "ones": 1}
 LABELS = 1000
 # A mean of equal digits may be a little less than 1.
-SURE = 0.99
+SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences that are drawn at a time, so that memory stays small.
 BLOCK = 1000
@@ -88,7 +88,8 @@ class DigitCrossentropy(keras.losses.Loss):
 class RightTriples(keras.metrics.MeanMetricWrapper):
     """Share of the steps of which all digits are right.
 
-    A step whose target is a mean of several triples does not count.
+    A step whose target is a mean of several triples does not count. A hint of
+    one triple does, in training, as an answer.
 
     Args:
         name: Name of the metric.
@@ -105,13 +106,16 @@ class RightTriples(keras.metrics.MeanMetricWrapper):
             y_true: Digits side by side, one-hot or means of such, shape
                 `(B, T, Y)`.
             y_pred: Logits of the same shape.
-            sample_weight: The weight of each step, shape `(B, T)`.
+            sample_weight: The weight of each step, shape `(B, T)`, or of each
+                sequence, shape `(B,)`.
         """
         digits = _digits(ops.cast(y_true, self.dtype))
         is_one = ops.all(ops.max(digits, axis=-1) > SURE, axis=-1)
         is_one = ops.cast(is_one, self.dtype)
         if sample_weight is not None:
-            is_one *= ops.cast(sample_weight, self.dtype)
+            weight = ops.cast(sample_weight, self.dtype)
+            # One for each step, or for each sequence.
+            is_one *= ops.reshape(weight, (ops.shape(weight)[0], -1))
         return super().update_state(y_true, y_pred, sample_weight=is_one)
 
     def get_config(self) -> dict:
@@ -274,11 +278,19 @@ class TriplesTask(GeneratedTask):
             ValueError: If no graph that is drawn has a question of the wanted
                 length.
         """
+        return self._blocks(count, rng, self.thoughts)
+
+    def test_data(self, rng: np.random.Generator) -> Batch:
+        """Returns `test_sequences` fresh sequences without thoughts."""
+        return self._blocks(self.test_sequences, rng, lambda asked: None)
+
+    def _blocks(self, count, rng, thoughts):
         sizes = np.diff([*range(0, count, BLOCK), count])
-        blocks = [self._block(size, rng) for size in sizes]
+        blocks = [self._block(size, rng, thoughts) for size in sizes]
         return Batch(*map(np.concatenate, zip(*blocks, strict=True)))
 
-    def _block(self, count, rng):
+    def _block(self, count, rng, thoughts):
+        """Draws sequences, with what a function of the questions thinks."""
         asked = self._asked(count, rng)
         nodes, edges = _distinct(count, rng), self.edge_labels(count, rng)
         labels = np.stack([nodes, nodes, edges], axis=-1)
@@ -288,12 +300,11 @@ class TriplesTask(GeneratedTask):
             )
             for part in asked
         )
-        thoughts = self.thoughts(asked)
-        if thoughts is not None:
-            thoughts = _mean(thoughts, one_hot(facts))
+        chosen = thoughts(asked)
+        means = None if chosen is None else _mean(chosen, one_hot(facts))
         order = rng.random(facts.shape[:2]).argsort(-1)
         facts = np.take_along_axis(facts, order[..., None], axis=1)
-        return encode(Questions(facts, query, answer), self.planning, thoughts)
+        return encode(Questions(facts, query, answer), self.planning, means)
 
     def _asked(self, count, rng):
         """Draws graphs until there are as many questions as wanted."""
@@ -362,16 +373,6 @@ class TriplesTask(GeneratedTask):
         )
         return all(expected in ("?", digit) for expected, digit in digits)
 
-    def test_data(self, rng: np.random.Generator) -> Batch:
-        """Returns `test_sequences` fresh sequences without thoughts."""
-        batch = super().test_data(rng)
-        counts = is_answer(batch)
-        return Batch(
-            batch.inputs,
-            (batch.targets * counts[..., None]).astype("uint8"),
-            counts.astype("float32"),
-        )
-
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts questions of which not every triple is right."""
         answers, targets = (
@@ -418,32 +419,26 @@ def encode(
     exists = np.take_along_axis(exists, order, axis=1)
     vectors = np.take_along_axis(one_hot(triples), order[..., None], axis=1)
     phase = np.where(exists, phase[order], NONE)
-    is_query, is_answer = (phase == 1)[..., None], (phase == 3)[..., None]
-    targets = vectors * is_answer
+    asks, answers = (phase == 1)[..., None], (phase == 3)[..., None]
+    targets = vectors * answers
     if thoughts is not None:
         targets = targets.astype(thoughts.dtype)
         targets[phase == 2] = thoughts.reshape(-1, WIDTH)
     return Batch(
-        np.concatenate([vectors * ~is_answer, is_query, is_answer], axis=-1),
+        np.concatenate([vectors * ~answers, asks, answers], axis=-1),
         targets,
         targets.any(-1).astype("float32"),
     )
 
 
-def _mean(chosen, vectors):
-    """Returns means of vectors `(B, E, Y)`, of those chosen, `(B, P, E)`.
-
-    The mean of none is 0.
-    """
-    share = chosen / np.maximum(chosen.sum(-1, keepdims=True), 1)
-    return share.astype("float32") @ vectors
-
-
 def is_answer(batch: Batch) -> np.ndarray:
-    """Returns whether each step is one of the answer, shape `(B, T)`.
+    """Finds the steps of the answer.
 
     Args:
         batch: Sequences of a task about triples.
+
+    Returns:
+        Array of truth values of shape `(B, T)`.
     """
     return batch.inputs[..., -1] > 0
 
@@ -474,6 +469,15 @@ def one_hot(triples: np.ndarray) -> np.ndarray:
     digits = np.where(labels == NONE, NONE, labels // places % BASE)
     vectors = digits[..., None] == np.arange(BASE)
     return vectors.reshape(*triples.shape[:-1], WIDTH).astype("uint8")
+
+
+def _mean(chosen, vectors):
+    """Returns means of vectors `(B, E, Y)`, of those chosen, `(B, P, E)`.
+
+    The mean of none is 0.
+    """
+    share = chosen / np.maximum(chosen.sum(-1, keepdims=True), 1)
+    return share.astype("float32") @ vectors
 
 
 def _read(values):
