@@ -1,6 +1,6 @@
 """Differentiable Neural Computers for Keras 3."""
 
-from keras_dnc import addressing, bayesian, memory
+from keras_dnc import addressing, bayesian, memory, tasks
 from keras_dnc.bidirectional import BidirectionalDNC
 from keras_dnc.buckets import pad_to_buckets
 from keras_dnc.cell import DNCCell
@@ -43,5 +43,6 @@ __all__ = [
     "bayesian",
     "memory",
     "pad_to_buckets",
+    "tasks",
     "trace",
 ]

@@ -156,12 +156,16 @@ def passes_to_solve(
     Returns:
         Tuple of the number of passes through the training sequences after
         which `target` was reached, None if it was not, and of the share of
-        what was right of the test sequences at the end.
+        what was right of the test sequences at the end, which is NaN if the
+        loss or a weight was.
     """
     # That ends by the share in training.
     recipe = dataclasses.replace(recipe, epochs=options.epochs, target=0.0)
     test = _Test(task, recipe, seed, options.target)
-    training.train(task, recipe, seed, callbacks=[test], verbose=0)
+    try:
+        training.train(task, recipe, seed, callbacks=[test], verbose=0)
+    except FloatingPointError:
+        return None, float("nan")
     share = test.shares[-1]
     return (len(test.shares) if share >= options.target else None), share
 

@@ -1,4 +1,4 @@
-"""Which number went wrong first, when a training has come to NaN."""
+"""The end of a training that comes to NaN, and which number went wrong."""
 
 from collections.abc import Iterable
 
@@ -24,6 +24,48 @@ ORDER = (
     "state/reads",
     "outputs",
 )
+ADVICE = "A smaller learning rate or clipnorm may help"
+
+
+class CheckFinite(keras.callbacks.Callback):
+    """Ends a training whose loss or weights are NaN or infinite.
+
+    The loss of an epoch's last step is that before its update, so that weights
+    are looked at too, before other callbacks save them: it comes first.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the mean loss of the epoch so far.
+
+        Raises:
+            FloatingPointError: If it is NaN or infinite.
+        """
+        loss = (logs or {}).get("loss", 0.0)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} after step {batch + 1} of epoch "
+                f"{self._epoch + 1}. {ADVICE}"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks at the weights.
+
+        Raises:
+            FloatingPointError: If one is NaN or infinite.
+        """
+        wrong = _not_finite(self.model)
+        if wrong:
+            raise FloatingPointError(
+                f"{wrong[0]} is not finite after epoch {epoch + 1}. {ADVICE}"
+            )
 
 
 def first_not_finite(model: keras.Model, batches: Iterable) -> str:
@@ -49,7 +91,7 @@ def first_not_finite(model: keras.Model, batches: Iterable) -> str:
                 return f"First to go wrong: the {name} of step {step}"
         before = model.get_weights()
         model.train_on_batch(inputs, targets, sample_weight=weights)
-        wrong = [x.path for x in model.trainable_variables if not _is_finite(x)]
+        wrong = _not_finite(model)
         if wrong:
             model.set_weights(before)
             found = (
@@ -61,8 +103,13 @@ def first_not_finite(model: keras.Model, batches: Iterable) -> str:
     return "Trained again from there, nothing went wrong"
 
 
-def _is_finite(variable):
-    return bool(ops.all(ops.isfinite(variable.value)))
+def _not_finite(model):
+    """Returns the paths of the weights that are NaN or infinite."""
+    return [
+        weight.path
+        for weight in model.trainable_weights
+        if not ops.all(ops.isfinite(weight.value))
+    ]
 
 
 def _in_trace(model, inputs):

@@ -22,8 +22,6 @@ class Progress(keras.callbacks.Callback):
     the epoch before is deleted: whenever the process ends, the folder holds
     the state after one epoch, if one came to its end.
 
-    A loss that is NaN or infinite ends the training.
-
     Args:
         folder: An existing folder; it gets `epoch-N.npz`, and `log.csv` with
             a row of figures for each epoch.
@@ -32,7 +30,6 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = Path(folder)
-        self._epoch = 0
 
     def restore(self, model: keras.Model) -> int:
         """Brings a new, compiled model to the state that was saved last.
@@ -95,26 +92,6 @@ class Progress(keras.callbacks.Callback):
                     f"{path}, line {rows.line_num}: expected a number in a "
                     f"column {name}. Received: {error}"
                 ) from error
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Ends a training whose loss is no number any more.
-
-        Raises:
-            FloatingPointError: If the mean loss of the epoch is NaN or
-                infinite. What was saved before stays.
-        """
-        loss = (logs or {}).get("loss", 0.0)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} after step {batch + 1} of epoch "
-                f"{self._epoch + 1}; {self.folder} keeps the state after "
-                f"epoch {self._epoch}. A smaller learning rate or clipnorm may "
-                "help"
-            )
 
     def on_epoch_end(self, epoch, logs=None):
         """Logs the figures and saves the state."""

@@ -156,16 +156,21 @@ def train(
     Raises:
         ValueError: If what was saved is damaged, or of more epochs, or if the
             task has no lengths for a curriculum.
-        FloatingPointError: If the loss is no number any more. With `progress`
-            it names the first tensor that was not.
+        FloatingPointError: If the loss or a weight is no number any more. With
+            `progress` it names the first tensor that was not, and the state
+            after the epoch before stays.
     """
     curriculum.check(task, recipe)
     if progress:
         progress.check(recipe.epochs)
     model = _restored(task, recipe, seed, progress)
     scores = progress.logged(task.metric) if progress else []
-    saving = [progress] if progress else []
-    callbacks = [_Scores(task, recipe, scores), *saving, *callbacks]
+    callbacks = [
+        diagnosis.CheckFinite(),
+        _Scores(task, recipe, scores),
+        *([progress] if progress else []),
+        *callbacks,
+    ]
     try:
         while not curriculum.is_over(task, recipe, scores):
             lesson = curriculum.lesson(task, recipe, scores)
@@ -189,8 +194,9 @@ def train(
     except FloatingPointError as error:
         if not progress:
             raise
+        kept = f"{progress.folder} keeps the state after epoch {progress.epochs}"
         found = _first_not_finite(task, recipe, seed, progress)
-        raise FloatingPointError(f"{error}. {found}") from error
+        raise FloatingPointError(f"{error}. {kept}. {found}") from error
     return model
 
 

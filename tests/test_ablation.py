@@ -1,6 +1,7 @@
 """The ablation counts passes, and changes what it says it changes."""
 
 import dataclasses
+import math
 
 import keras
 import pytest
@@ -73,6 +74,16 @@ def test_a_run_is_given_up(trained):
     count, share = ablation.passes_to_solve(TASK, TASK.recipe, 0, options)
     assert count is None
     assert share == pytest.approx(0.995)
+
+
+def test_a_run_that_comes_to_nan_is_not_a_slow_one(monkeypatch):
+    def train(*_, **__):
+        raise FloatingPointError("the loss is nan")
+
+    monkeypatch.setattr(training, "train", train)
+    options = ablation.Options(target=0.7, epochs=3)
+    count, share = ablation.passes_to_solve(TASK, TASK.recipe, 0, options)
+    assert count is None and math.isnan(share)
 
 
 def test_the_command_prints_each_run_and_the_medians(trained, capsys):

@@ -52,6 +52,26 @@ def test_a_gradient_is_found():
     assert found.split()[-2] in {x.path for x in model.trainable_variables}
 
 
+@pytest.mark.parametrize(
+    ("rate", "steps", "message"),
+    [
+        (1e30, 9, r"the loss is (inf|nan) after step [23] of epoch 1\. A sm"),
+        # The loss of the last step is that before its update.
+        (float("inf"), 1, r"dense.*/kernel is not finite after epoch 1\. A sm"),
+    ],
+)
+def test_a_training_that_comes_to_nan_ends(rate, steps, message):
+    model = model_of(keras.layers.Dense(2), keras.optimizers.SGD(rate))
+    with pytest.raises(FloatingPointError, match=message):
+        model.fit(
+            batches(steps),
+            steps_per_epoch=steps,
+            shuffle=False,
+            callbacks=[diagnosis.CheckFinite()],
+            verbose=0,
+        )
+
+
 def test_another_network_is_searched_too():
     model = model_of(keras.layers.Dense(2), keras.optimizers.SGD(1e30))
     found = diagnosis.first_not_finite(model, batches(9))

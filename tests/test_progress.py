@@ -20,6 +20,7 @@ import pytest
 from keras_dnc import commands, progress, runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.commands import output
+from keras_dnc.diagnosis import CheckFinite
 from keras_dnc.progress import Progress
 from keras_dnc.tasks import (
     Argmax,
@@ -346,17 +347,30 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path, capsys):
     assert place.restore(model) == 1
     model.optimizer.learning_rate = 1e30
     data = TASK.sample(16, np.random.default_rng(0))
-    with pytest.raises(FloatingPointError, match=r"step \d of epoch [23]"):
+    with pytest.raises(FloatingPointError, match=r"epoch [23]\. A smaller"):
         model.fit(
             data.inputs,
             data.targets,
             batch_size=4,
             initial_epoch=1,
             epochs=3,
-            callbacks=[place],
+            callbacks=[CheckFinite(), place],
             verbose=0,
         )
     assert (tmp_path / "epoch-1.npz").read_bytes() == kept
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    # The loss of one step is that before its update.
+    task = dataclasses.replace(TASK, sequences=RECIPE.batch_size)
+    wild = dataclasses.replace(RECIPE, learning_rate=1e39)
+    with pytest.raises(
+        FloatingPointError,
+        match=r"is not finite after epoch 1\. .* keeps the state after epoch 0\."
+        r" First to go wrong, in step 1: the gradient",
+    ):
+        training.train(task, wild, 3, Progress(tmp_path), verbose=0)
+    assert not list(tmp_path.iterdir())
 
 
 # From the command line
@@ -508,7 +522,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path, capsys):
     assert main([*words, "--epochs=9"]) == 1
     message = capsys.readouterr().err
     assert re.search(
-        r"the loss is nan after step \d of epoch \d; .*First to go wrong, in "
+        r"the loss is nan after step \d of epoch \d\. .*First to go wrong, in "
         r"step \d: the gradient, which made \S*dense",
         message,
     )

@@ -6,6 +6,8 @@ import inspect
 import itertools
 import json
 import pickle
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -489,3 +491,20 @@ def test_a_quantized_model_has_its_dnc_as_it_was(tmp_path):
     model.save(path)
     inputs = np.random.default_rng(0).normal(size=(2, 3, FEATURES))
     assert_close(keras.saving.load_model(path)(inputs), model(inputs), 0)
+
+
+REGISTERED = """
+import importlib, pkgutil
+import keras, keras_dnc
+
+found = {*keras.saving.get_custom_objects()}
+for module in pkgutil.walk_packages(keras_dnc.__path__, "keras_dnc."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+late = {*keras.saving.get_custom_objects()} - found
+assert found and not late, late
+"""
+
+
+def test_all_that_files_name_is_known_where_the_package_is_imported():
+    subprocess.run([sys.executable, "-c", REGISTERED], check=True)
