@@ -107,8 +107,9 @@ def load(folder: Path | str) -> Mnist:
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is damaged, if images are of another size than
-            28 x 28, if labels are no digits, or if the two are not as many.
+        ValueError: If a file is damaged, if there is no image, if images are
+            of another size than 28 x 28, if labels are no digits, or if the
+            two are not as many.
     """
     arrays = {
         part: read_idx(path, FILES[part][1])
@@ -116,6 +117,8 @@ def load(folder: Path | str) -> Mnist:
     }
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if not len(images):
+            raise ValueError(f"{folder}: expected {part} images. Received none")
         if images.shape[1:] != (28, 28):
             raise ValueError(
                 f"{folder}: expected {part} images of 28 x 28. Received: "

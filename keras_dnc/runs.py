@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -35,12 +36,16 @@ def save_settings(folder: Path, task: Task, recipe: Recipe, seed: int):
     )
 
 
-def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
+def load_settings(
+    folder: Path, name: str, **paths: str
+) -> tuple[Task, Recipe, int]:
     """Loads what `save_settings` saved.
 
     Args:
         folder: The folder.
         name: The name of the task.
+        **paths: Where the files and folders of the task are that are not
+            where they were.
 
     Returns:
         Tuple of the task, the recipe and the seed.
@@ -50,7 +55,13 @@ def load_settings(folder: Path, name: str) -> tuple[Task, Recipe, int]:
         ValueError: If a file is damaged, an option is out of its range, or
             the training ran on another backend.
     """
-    task = load_task(folder, name)
+    task_class, saved = _load_task(folder, name)
+    gone = {
+        key: path
+        for key, path in paths.items()
+        if Path(saved[key]).is_absolute() and not Path(saved[key]).exists()
+    }
+    task = task_class(**{**saved, **gone})
     recipe, seed, backend = _load_training(folder)
     if backend != keras.backend.backend():
         raise ValueError(
@@ -100,6 +111,30 @@ def load_task(folder: Path, name: str | None = None, **options) -> Task:
         ValueError: If it is damaged, of another task, or an option is out of
             its range or changes what inputs or outputs mean.
     """
+    task_class, saved = _load_task(folder, name)
+    task = task_class(**{**saved, **options})
+    if options:
+        # The files of training may not be there any more.
+        paths = {key: options[key] for key in path_options(task_class, options)}
+        check_meaning(folder, task_class(**{**saved, **paths}), task)
+    return task
+
+
+def path_options(options_class, names: Iterable[str]) -> list[str]:
+    """Returns those of some options that are paths.
+
+    Args:
+        options_class: A dataclass whose fields `option` made.
+        names: Names of fields.
+    """
+    fields = {field.name: field for field in dataclasses.fields(options_class)}
+    return [
+        name for name in names if fields[name].metadata.get("path") is not None
+    ]
+
+
+def _load_task(folder, name):
+    """Returns the class of a task, and the options that were saved."""
     file = folder / TASK_FILE
     saved = _read(file, "name")
     saved_name = saved.pop("name")
@@ -112,14 +147,10 @@ def load_task(folder: Path, name: str | None = None, **options) -> Task:
     name = saved_name
     _check_names(file, saved, TASKS[name])
     # JSON has lists alone, and the vocabulary is a tuple.
-    saved = {
+    return TASKS[name], {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in saved.items()
     }
-    task = TASKS[name](**{**saved, **options})
-    if options:
-        check_meaning(folder, TASKS[name](**saved), task)
-    return task
 
 
 def check_meaning(folder: Path, before: Task, task: Task):
@@ -142,6 +173,29 @@ def check_meaning(folder: Path, before: Task, task: Task):
                 f"{before.name} with other {kind}: "
                 f"{sorted({*found} ^ {*expected})} are of one alone"
             )
+
+
+def load(
+    path: Path, name: str | None = None, **options
+) -> tuple[keras.Model, Task]:
+    """Loads a model and the task to ask it.
+
+    Args:
+        path: The folder of a training that came to its end, or a file of a
+            model of one's own.
+        name: The name of the task; default that of the folder.
+        **options: Options of the task; the others are those of training, or
+            of a model of one's own the task's defaults.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, of another task, or an option is out of
+            its range or changes what inputs or outputs mean.
+    """
+    if path.is_dir():
+        task = load_task(path, name, **options)
+        return load_model(path), task
+    return load_model_file(path), TASKS[name](**options)
 
 
 def load_model(folder: Path) -> keras.Model:

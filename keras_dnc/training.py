@@ -114,13 +114,18 @@ def check(task: Task, recipe: Recipe, seed: int):
         seed: Seed of all that is random.
 
     Raises:
-        ValueError: If a size, a setting or a length is out of its range, or
-            the weights to begin with are of another kind of model.
-        FileNotFoundError: If there is no model with weights to begin with.
+        ValueError: If a size, a setting or a length is out of its range, the
+            weights to begin with are of another kind of model, or a file of
+            test sequences is damaged.
+        FileNotFoundError: If there is no model with weights to begin with, or
+            no file of test sequences.
     """
     curriculum.check(task, recipe)
     _new(task, recipe, seed)
-    if isinstance(task, GeneratedTask):
+    if not isinstance(task, GeneratedTask):
+        # Files of training are read before an epoch, these after the last.
+        test_batch(task, seed)
+    else:
         for lesson in (curriculum.lesson(task, recipe, []), task):
             lesson.sample(1, np.random.default_rng(seed))
 
@@ -194,7 +199,9 @@ def train(
     except FloatingPointError as error:
         if not progress:
             raise
-        kept = f"{progress.folder} keeps the state after epoch {progress.epochs}"
+        kept = (
+            f"{progress.folder} keeps the state after epoch {progress.epochs}"
+        )
         found = _first_not_finite(task, recipe, seed, progress)
         raise FloatingPointError(f"{error}. {kept}. {found}") from error
     return model

@@ -22,10 +22,16 @@ def digits(count, seed):
     return images, labels
 
 
+def contents(part, images, labels):
+    """The contents of the two files of a part, by their names."""
+    return {
+        f"{part}-images-idx3-ubyte": idx(2051, images),
+        f"{part}-labels-idx1-ubyte.gz": gzip.compress(idx(2049, labels)),
+    }
+
+
 def write(folder):
     """Writes the four files to a folder."""
-    for name, count, seed in (("train", TRAIN, 0), ("t10k", TEST, 1)):
-        images, labels = digits(count, seed)
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(2051, images))
-        compressed = gzip.compress(idx(2049, labels))
-        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(compressed)
+    for part, count, seed in (("train", TRAIN, 0), ("t10k", TEST, 1)):
+        for name, content in contents(part, *digits(count, seed)).items():
+            (folder / name).write_bytes(content)

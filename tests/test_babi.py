@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -783,6 +784,88 @@ def test_a_joint_training_is_saved_and_evaluated(
         assert printed.splitlines()[1].split() == ["0", "john"]
         error = table(printed)["question error in %"]
         assert error == evaluated[f"error of task {number} in %"]
+
+
+def test_stories_may_move_after_training_and_before_it_goes_on(
+    tmp_path, small, monkeypatch, capsys
+):
+    write_folder(tmp_path / "old")
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "babi", "--language=en", "--task=8", "--no-picture"]
+    train += ["--epochs=1", "--out=out"]
+    assert main([*train, "--data=old/tasks_1-20_v1-2"]) == 0
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    evaluate = ["evaluate", "babi", "../out"]
+    # Where the stories are is known wherever it is asked for.
+    assert main(evaluate) == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert main(evaluate) == 1
+    moved = "--data=../new/tasks_1-20_v1-2"
+    assert main([*evaluate, moved]) == 0
+
+    monkeypatch.chdir(tmp_path)
+    Path("out").rename("out-unfinished")
+    Path("out-unfinished/log.csv").unlink()
+    resume = [*train, "--resume"]
+    assert main(resume) == 1
+    assert "old" in capsys.readouterr().err
+    assert main([*resume, "--data=new/tasks_1-20_v1-2"]) == 0
+    # It is no other data that a training goes on with.
+    Path("out").rename("out-unfinished")
+    write_folder(tmp_path / "third")
+    assert main([*resume, "--data=third/tasks_1-20_v1-2"]) == 1
+    assert "goes on with a training of data=" in capsys.readouterr().err
+
+
+def test_test_stories_are_read_before_a_training(tmp_path, small, capsys):
+    data = write_folder(tmp_path, test="1 Bob left.\n2 Is Bob here?\tno\t1\n")
+    words = ["train", "babi", f"--data={data}", "--language=en", "--task=8"]
+    assert main([*words, f"--out={tmp_path / 'out'}", "--no-picture"]) == 1
+    assert "test.txt, line 1: " in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
+
+
+def test_a_data_set_is_of_passes_through_the_stories(tmp_path):
+    pytest.importorskip("tensorflow")
+    task = babi(write_folder(tmp_path), renamed=False)
+    data = task.dataset(batch_size=1, seed=4)
+    batches = [[part.numpy() for part in batch] for batch in data.take(4)]
+    stories = task.training_data(None)
+    known = {row.tobytes().rstrip(b"\0") for row in stories.inputs}
+    assert len(known) == 2
+    for passed in (batches[:2], batches[2:]):
+        assert {
+            inputs.tobytes().rstrip(b"\0") for inputs, *_ in passed
+        } == known
+    again = [[part.numpy() for part in batch] for batch in data.take(4)]
+    for before, after in zip(batches, again, strict=True):
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a, b)
+    orders = {
+        tuple(inputs.numpy().tobytes() for inputs, *_ in of_seed.take(2))
+        for of_seed in (task.dataset(1, seed) for seed in range(8))
+    }
+    assert len(orders) == 2
+    # Lengths differ from batch to batch.
+    assert data.element_spec[0].shape == (None, None)
+
+
+def test_a_sample_is_of_the_stories_of_training(tmp_path):
+    task = babi(write_folder(tmp_path), renamed=False)
+    stories = task.training_data(None)
+    batch = task.sample(50, np.random.default_rng(0))
+    assert len(batch.inputs) == 50
+    # What all stories are padded with is left out.
+    stories = [part[:, : batch.inputs.shape[1]] for part in stories]
+    for sequence in zip(*batch, strict=True):
+        (story,) = np.flatnonzero((stories[0] == sequence[0]).all(-1))
+        for part, expected in zip(sequence, stories, strict=True):
+            np.testing.assert_array_equal(part, expected[story])
+    again = task.sample(50, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.inputs, batch.inputs)
+    with pytest.raises(ValueError, match="`count` must be a positive"):
+        task.sample(0, np.random.default_rng(0))
 
 
 def test_a_joint_training_that_was_cut_off_goes_on_to_the_same(tmp_path, small):

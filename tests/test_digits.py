@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import mnist_files
 import numpy as np
 import pytest
@@ -76,6 +77,44 @@ def test_a_missing_file_is_named_before_a_folder_is_made(
     assert main(["train", "digits", *words]) == 1
     assert mnist_files.IMAGES_NAME in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_files_without_an_image_are_named(folder, part, tmp_path, capsys):
+    images, labels = mnist_files.digits(0, 0)
+    files = mnist_files.contents(part, images, labels)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    words = [f"--data={folder}", f"--out={tmp_path / 'out'}", "--no-picture"]
+    assert main(["train", "digits", *words]) == 1
+    assert "images. Received none" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+
+
+def test_a_model_of_ones_own_trains_on_a_data_set(task):
+    pytest.importorskip("tensorflow")
+    count = mnist_files.TRAIN
+    data = task.dataset(batch_size=count)
+    first, second = ([part.numpy() for part in batch] for batch in data.take(2))
+    _, labels = mnist_files.digits(count, seed=0)
+    for images, digits, weights in (first, second):
+        # Each image is there, with its digit and in an order of the pass.
+        np.testing.assert_array_equal(sorted(digits[:, -1]), sorted(labels))
+        np.testing.assert_array_equal(
+            images[np.arange(count), 2 * digits[:, -1] + 4, 0],
+            np.float32(250 / 255),
+        )
+        np.testing.assert_array_equal(weights.sum(-1), 1)
+        assert (digits[:, -1] != labels).any()
+    assert (first[1] != second[1]).any()
+    assert data.element_spec[0].shape == (None, None, 28)
+    inputs = keras.Input((None, 28))
+    model = keras.Model(inputs, keras.layers.Dense(10)(inputs))
+    model.compile("sgd", **task.compile_arguments())
+    # In a pass of batches of 250 the third is smaller.
+    data = task.dataset(batch_size=250)
+    assert [len(inputs) for inputs, *_ in data.take(4)] == [250, 250, 100, 250]
+    model.fit(data, steps_per_epoch=4, verbose=0)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dnc import training
+from keras_dnc import runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.tasks import (
     FamilyInference,
@@ -1068,6 +1068,26 @@ def test_a_bad_file_is_named_with_its_line(tmp_path, content, message):
     )
     with pytest.raises(ValueError, match=rf"graph\.csv, {message}"):
         GraphShortestPath(graph=str(path))
+
+
+def test_a_graph_may_move_after_training(tmp_path):
+    path = tmp_path / "graph.csv"
+    path.write_text("source,destination,edge\na,b,x\nb,a,x\n")
+    task = GraphTraversal(graph=str(path))
+    runs.save_settings(tmp_path, task, task.recipe, 0)
+    moved = path.rename(tmp_path / "moved.csv")
+    with pytest.raises(FileNotFoundError, match="graph.csv: expected"):
+        runs.load_task(tmp_path)
+    for graph in (str(moved), "underground"):
+        assert runs.load_task(tmp_path, graph=graph).graph == graph
+    # A training goes on with a graph that was moved, and with no other one.
+    loaded, *_ = runs.load_settings(tmp_path, task.name, graph=str(moved))
+    assert loaded.graph == str(moved)
+    for graph in ("", "underground"):
+        task = GraphTraversal(graph=graph)
+        runs.save_settings(tmp_path, task, task.recipe, 0)
+        found, *_ = runs.load_settings(tmp_path, task.name, graph=str(moved))
+        assert found == task
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,11 +1,13 @@
 """The command line, run as its user runs it."""
 
+import argparse
 import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import mnist_files
@@ -16,7 +18,8 @@ import tensorflow as tf
 import keras_dnc
 from keras_dnc import runs, training
 from keras_dnc.__main__ import main
-from keras_dnc.tasks import Argmax, Echo
+from keras_dnc.commands import arguments
+from keras_dnc.tasks import Argmax, Echo, GraphTraversal
 
 SMALL = [
     "--sequences=8",
@@ -47,7 +50,7 @@ def trained(tmp_path_factory):
         ),
         (["train", "babi", "--help"], ["--data", "--task", "--language"]),
         (["evaluate", "--help"], ["echo", "copy", "babi"]),
-        (["evaluate", "copy", "--help"], ["folder", "--max-length"]),
+        (["evaluate", "copy", "--help"], ["model.keras", "--max-length"]),
     ],
 )
 def test_each_level_has_help(words, expected, capsys):
@@ -194,6 +197,42 @@ def test_a_model_without_its_folder_is_asked_what_is_said(
     np.testing.assert_array_equal(
         saved.inputs, expected[:, : saved.inputs.shape[1]]
     )
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_is_evaluated(trained, capsys):
+    model = str(trained / "model.keras")
+    words = ["--test-sequences=5", "--min-length=3", "--max-length=5"]
+    assert main(["evaluate", "echo", model, *words]) == 0
+    of_file = capsys.readouterr().out
+    assert main(["evaluate", "echo", str(trained), *words]) == 0
+    assert capsys.readouterr().out == of_file
+    assert main(["evaluate", "echo", model, "--memory-size=7"]) == 1
+    assert "training.json: expected a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name, is_path", [("mine.csv", True), ("family", False), ("", False)]
+)
+def test_a_path_is_absolute_and_what_the_package_has_a_name(name, is_path):
+    given = argparse.Namespace(graph=name, max_length=2)
+    expected = str(Path.cwd() / name) if is_path else name
+    assert arguments.given(given, GraphTraversal) == {
+        "graph": expected,
+        "max_length": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--deallocation", "--sparse-links=2", "--link-storage=float16"],
+)
+def test_what_an_lstm_has_not_is_refused(word, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["train", "echo", "--lstm", word, f"--out={out}"]) == 1
+    name = word[2:].partition("=")[0].replace("-", "_")
+    assert f"`{name}` must not be given for an LSTM" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

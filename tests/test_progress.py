@@ -366,8 +366,8 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     wild = dataclasses.replace(RECIPE, learning_rate=1e39)
     with pytest.raises(
         FloatingPointError,
-        match=r"is not finite after epoch 1\. .* keeps the state after epoch 0\."
-        r" First to go wrong, in step 1: the gradient",
+        match=r"is not finite after epoch 1\. .* keeps the state after epoch "
+        r"0\. First to go wrong, in step 1: the gradient",
     ):
         training.train(task, wild, 3, Progress(tmp_path), verbose=0)
     assert not list(tmp_path.iterdir())

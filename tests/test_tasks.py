@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_dnc import runs
 from keras_dnc.tasks import (
     TASKS,
     Adding,
@@ -428,6 +429,13 @@ def test_a_data_set_has_fresh_batches_of_a_seed():
     assert data.element_spec[0].shape == (4, 8, 10)
     with pytest.raises(ValueError, match="`batch_size` must be a positive"):
         task.dataset(0)
+
+
+def test_another_scale_of_repeats_is_another_meaning(tmp_path):
+    runs.save_settings(tmp_path, RepeatCopy(), RepeatCopy.recipe, 0)
+    assert runs.load_task(tmp_path, max_repeats=9).max_repeats == 9
+    with pytest.raises(ValueError, match=r"repeats/10.*repeats/20.*one alone"):
+        runs.load_task(tmp_path, largest_repeats=20)
 
 
 def test_echo_counts_wrong_symbols():

@@ -86,14 +86,24 @@ def add_options(
 def given(options, options_class, without: Sequence[str] = ()) -> dict:
     """Returns the options of a dataclass that the command line gave.
 
+    A path is absolute then: it is the same wherever the next command is run.
+
     Args:
         options: What was parsed.
         options_class: The dataclass.
         without: Fields that have no option.
     """
-    names = {field.name for field in dataclasses.fields(options_class)}
-    names = names.difference(without)
-    return {k: v for k, v in vars(options).items() if k in names}
+    return {
+        field.name: _absolute(field, getattr(options, field.name))
+        for field in dataclasses.fields(options_class)
+        if field.name not in without and hasattr(options, field.name)
+    }
+
+
+def _absolute(field, value):
+    names = field.metadata.get("path")
+    is_path = names is not None and value and value not in names
+    return str(Path(value).absolute()) if is_path else value
 
 
 def add_seed(parser, of: str = "all that is random"):

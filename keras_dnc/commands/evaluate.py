@@ -1,4 +1,4 @@
-"""`evaluate`: the figures of a network that was saved."""
+"""`evaluate`: the figures of a model that was saved."""
 
 import dataclasses
 from pathlib import Path
@@ -13,10 +13,14 @@ def add(commands):
     for task, parser in arguments.add_tasks(
         commands, "evaluate", "print a saved DNC's figures", run
     ):
-        parser.add_argument("folder", help="what `train` saved")
+        parser.add_argument(
+            "model", help="what `train` saved, or a model.keras of your own"
+        )
         arguments.add_options(
             parser.add_argument_group(
-                "task", "as in training where it is not given"
+                "task",
+                "as in training where it is not given, or of a model of your "
+                "own by default",
             ),
             task,
             without=[
@@ -43,15 +47,11 @@ def add(commands):
 
 def run(options):
     """Prints sequences with their answers, if asked for, and the figures."""
-    folder = Path(options.folder)
-    task = runs.load_task(
-        folder,
-        options.task_name,
-        **arguments.given(options, TASKS[options.task_name]),
-    )
-    model = runs.load_model(folder)
+    path = Path(options.model)
+    name = options.task_name
+    model, task = runs.load(path, name, **arguments.given(options, TASKS[name]))
     if options.memory_size is not None:
-        recipe = runs.load_recipe(folder)
+        recipe = runs.load_recipe(path)
         model = training.resized(model, task, recipe, options.memory_size)
     if options.show:
         batch = training.test_batch(task, options.seed)

@@ -76,7 +76,4 @@ def _loaded(options):
     if options.settings is not None:
         name = options.task or runs.load_task(path).name
         given = settings.load(options.settings, TASKS[name])
-    if path.is_dir():
-        task = runs.load_task(path, options.task, **given)
-        return runs.load_model(path), task
-    return runs.load_model_file(path), TASKS[options.task](**given)
+    return runs.load(path, options.task, **given)

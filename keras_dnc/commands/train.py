@@ -179,8 +179,8 @@ def _trained(options):
             callbacks,
             verbose=output.verbose(),
         )
-        figures = _figures(model, task, seed, unfinished)
         model.save(unfinished / runs.MODEL_FILE)
+        figures = _figures(model, task, seed, unfinished)
         if is_drawn:
             pictures.write(unfinished, model, task, seed)
         output.rename(unfinished, out)
@@ -240,16 +240,10 @@ def _settings(options):
         return _resumed(_unfinished_of(out), options)
     task_class = TASKS[options.task_name]
     task = task_class(**arguments.given(options, task_class))
-    recipe = dataclasses.replace(task.recipe, **_given_recipe(options))
+    recipe = dataclasses.replace(
+        task.recipe, **arguments.given(options, Recipe)
+    )
     return task, recipe, options.seed or 0
-
-
-def _given_recipe(options):
-    """Returns the settings that were given, a path wherever one is run."""
-    given = arguments.given(options, Recipe)
-    if given.get("weights"):
-        given["weights"] = str(Path(given["weights"]).absolute())
-    return given
 
 
 def _begin(folder, task, recipe, seed, options):
@@ -263,11 +257,13 @@ def _begin(folder, task, recipe, seed, options):
 
 def _resumed(folder, options):
     """Returns task, recipe and seed of a training that was cut off."""
-    task, recipe, seed = runs.load_settings(folder, options.task_name)
-    given = {
-        **arguments.given(options, type(task)),
-        **_given_recipe(options),
+    task_class = TASKS[options.task_name]
+    of_task = arguments.given(options, task_class)
+    paths = {
+        key: of_task[key] for key in runs.path_options(task_class, of_task)
     }
+    task, recipe, seed = runs.load_settings(folder, task_class.name, **paths)
+    given = {**of_task, **arguments.given(options, Recipe)}
     # It may go on for longer than it was to.
     recipe = dataclasses.replace(
         recipe, epochs=given.pop("epochs", recipe.epochs)

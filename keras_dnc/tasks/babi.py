@@ -68,7 +68,9 @@ class Babi(ClassesTask):
         ValueError: If an option is out of its range.
     """
 
-    data: str = option("", "the archive tasks_1-20_v1-2.tar.gz or its folder")
+    data: str = option(
+        "", "the archive tasks_1-20_v1-2.tar.gz or its folder", path=()
+    )
     task: str = option("1", "a task's number, several as 1,2,5 or 1-20, or all")
     language: str = option("en-10k", "en or en-10k")
     embedding: int = option(

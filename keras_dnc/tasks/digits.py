@@ -29,7 +29,9 @@ class Digits(ClassesTask):
         FileNotFoundError: If a file is.
     """
 
-    data: str = option("", "the folder of MNIST's four files, in IDX format")
+    data: str = option(
+        "", "the folder of MNIST's four files, in IDX format", path=()
+    )
 
     name = "digits"
     summary = "say what digit an image shows, read row by row"

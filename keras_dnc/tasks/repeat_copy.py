@@ -69,8 +69,8 @@ class RepeatCopy(BitsTask):
 
     @property
     def input_labels(self) -> list[str]:
-        """The bits, the start cue and the number of repeats."""
-        return [*self.bit_labels, "start", "repeats"]
+        """The bits, the start cue and the number of repeats, in its scale."""
+        return [*self.bit_labels, "start", f"repeats/{self.largest_repeats}"]
 
     @property
     def output_labels(self) -> list[str]:

@@ -1,7 +1,7 @@
 """What every task is to the code that trains and evaluates on it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar, NamedTuple
 
 import keras
@@ -37,6 +37,7 @@ def option(
     zero: bool = False,
     training: bool = False,
     later: bool = False,
+    path: Collection[str] | None = None,
 ):
     """Returns a dataclass field that is also a command-line option.
 
@@ -48,12 +49,15 @@ def option(
             does not take it.
         later: Whether there were trainings before there was the option: those
             are at its default.
+        path: Where it is the path of a file or folder, which may move after
+            training, the words that name something of the package instead.
     """
     metadata = {
         "description": description,
         "zero": zero,
         "training": training,
         "later": later,
+        "path": path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -129,17 +133,24 @@ class Recipe(Settings):
         "",
         "folder of a trained model with whose weights to begin, of as many "
         "slots or of others [new weights]",
+        path=(),
     )
 
     def __post_init__(self):
         super().__post_init__()
         for name in ("target", "curriculum"):
             fraction(name, getattr(self, name))
-        if self.lstm and self.bypass_dropout:
-            raise ValueError(
-                "`bypass_dropout` must be 0 for an LSTM, which has no memory "
-                f"to pass by. Received: bypass_dropout={self.bypass_dropout}"
-            )
+        # Its number of weights is that of the DNC, which these don't change.
+        for name in (
+            ("bypass_dropout", "deallocation", "sparse_links", "link_storage")
+            if self.lstm
+            else ()
+        ):
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must not be given for an LSTM, which has no "
+                    f"memory. Received: {name}={getattr(self, name)}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,6 +233,48 @@ class Task:
         """
         for start in range(0, len(data.inputs), size):
             yield Batch(*(part[start : start + size] for part in data))
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences, here from those of training.
+
+        Args:
+            count: How many.
+            rng: Where they are drawn from.
+        """
+        count = positive_integer("count", count)
+        data = self.training_data(rng)
+        drawn = rng.integers(len(data.inputs), size=count)
+        drawn = self.one_pass(Batch(*(part[drawn] for part in data)), rng)
+        return next(self.batches(drawn, count))
+
+    def dataset(self, batch_size: int, seed: int = 0):
+        """Returns a `tf.data.Dataset` of batches without end.
+
+        Here they are of one pass after the other through the sequences of
+        training, each in an order of its own.
+
+        Args:
+            batch_size: Sequences in a batch; some batches may have fewer.
+            seed: Seed of what is random: whoever begins to read the data set
+                gets the same batches in the same order.
+
+        Returns:
+            A data set of tuples of inputs `(B, T, X)` or `(B, T)`, targets
+            `(B, T, Y)` or `(B, T)`, and weights `(B, T)`, as `model.fit` takes
+            them.
+        """
+        batch_size = positive_integer("batch_size", batch_size)
+
+        def batches():
+            rng = np.random.default_rng(seed)
+            data = self.training_data(rng)
+            while True:
+                drawn = self.one_pass(data, rng)
+                order = rng.permutation(len(drawn.inputs))
+                shuffled = Batch(*(part[order] for part in drawn))
+                yield from self.batches(shuffled, batch_size)
+
+        return _dataset(batches, lambda shape: (None, None, *shape[2:]))
 
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns the sequences to evaluate on."""
@@ -440,22 +493,14 @@ class GeneratedTask(Settings, Task):
             A data set of tuples of inputs `(B, T, X)`, targets `(B, T, Y)` and
             weights `(B, T)`, as `model.fit` takes them.
         """
-        import tensorflow as tf
-
         batch_size = positive_integer("batch_size", batch_size)
 
         def batches():
             rng = np.random.default_rng(seed)
             while True:
-                yield tuple(self.sample(batch_size, rng))
+                yield self.sample(batch_size, rng)
 
-        return tf.data.Dataset.from_generator(
-            batches,
-            output_signature=tuple(
-                tf.TensorSpec(part.shape, part.dtype)
-                for part in next(batches())
-            ),
-        )
+        return _dataset(batches, tuple)
 
     def training_data(self, rng: np.random.Generator) -> Batch:
         """Returns `sequences` fresh sequences."""
@@ -464,6 +509,19 @@ class GeneratedTask(Settings, Task):
     def test_data(self, rng: np.random.Generator) -> Batch:
         """Returns `test_sequences` fresh sequences."""
         return self.sample(self.test_sequences, rng)
+
+
+def _dataset(batches, spec_shape):
+    """Returns a data set of batches, with shapes that hold for all of them."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_generator(
+        lambda: map(tuple, batches()),
+        output_signature=tuple(
+            tf.TensorSpec(spec_shape(part.shape), part.dtype)
+            for part in next(batches())
+        ),
+    )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dnc.tasks.graphs import NONE, Graph, load_graph
+from keras_dnc.tasks.graphs import FILES, NONE, Graph, load_graph
 from keras_dnc.tasks.task import (
     Batch,
     GeneratedTask,
@@ -169,7 +169,9 @@ class TriplesTask(GeneratedTask):
     max_length: int = option(3, "most edges of a path")
     planning: int = option(0, "silent steps before the answer", zero=True)
     graph: str = option(
-        "", "underground, family or a CSV file of triples [random graphs]"
+        "",
+        "underground, family or a CSV file of triples [random graphs]",
+        path=FILES,
     )
 
     metric = "right_triples"
