@@ -23,7 +23,9 @@ class BidirectionalDNC(DNC):
     `keras.layers.Bidirectional(keras_dnc.DNC(...))` makes it.
 
     Source: Franke et al., [Robust and scalable differentiable neural computer
-    for question answering](https://arxiv.org/abs/1807.02658), 2018.
+    for question answering](https://arxiv.org/abs/1807.02658), 2018. In the
+    authors' code the memory's interface is made of `[h ; g]` too; here the
+    memory knows what was read so far, and the output alone what comes later.
 
     Args:
         units: Width of an output step.

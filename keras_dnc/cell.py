@@ -14,6 +14,8 @@ from keras_dnc.state import DNCState, StateLayout, parts_of
 from keras_dnc.validation import (
     boolean,
     fraction_below_one,
+    is_array,
+    is_finite,
     layer,
     positive_integer,
     positive_number,
@@ -80,15 +82,20 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         sparse_links: Number `K` of links that each slot keeps, so that links
             take `O(N·K)` instead of `O(N²)`; True for 8, or for `memory_size`
             if that is less. Default: all. With `content_only` there are none.
+            In half precision `keras.layers.RNN` rounds the numbers of slots
+            among the states that it returns, or keeps if it is stateful; a
+            `DNC` refuses that where it would change one.
         link_storage: Dtype in which each step's links are kept for the
             gradient, "float16" or "bfloat16", for half the memory. What the
             cell computes stays the same, and gradients are rounded a little.
             Default: float32. There is nothing to keep with `content_only`, and
             little with `sparse_links`, which keep their dtype.
         bypass_dropout: Fraction of `h` that is dropped on its way to the
-            output, so that the answer must come from memory.
+            output, so that the answer must come from memory. What is dropped
+            is drawn once for a sequence, as Keras draws for LSTMs; in the
+            authors' code it is drawn at each time step.
         memory_initializer: Initializer of the memory's initial content, or
-            an array of it, of shape `(N, W)`. In a stateful
+            an array or tensor of it, of shape `(N, W)`. In a stateful
             `keras.layers.RNN`, other than in a `DNC`, `reset_state` sets the
             memory to zero all the same.
         learned_memory: Whether the initial content is learned.
@@ -543,16 +550,27 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
 
     def _checked_initializer(self, initializer):
         shape = (self.memory_size, self.word_size)
-        if isinstance(initializer, np.ndarray):
-            initializer = initializers.Constant(initializer)
-        value = getattr(initializer, "value", 0.0)
-        if initializer is None or np.shape(value) not in ((), shape):
-            raise ValueError(
-                "`memory_initializer` must be an initializer, or an array of "
-                f"shape {shape}. Received: memory_initializer={initializer}"
-                + (f" of shape {np.shape(value)}" if np.shape(value) else "")
+        expected = (
+            "`memory_initializer` must be an initializer, or an array of "
+            f"finite numbers of shape {shape}"
+        )
+        if initializer is None:
+            raise ValueError(f"{expected}. Received: memory_initializer=None")
+        if is_array(initializer):
+            initializer = initializers.Constant(
+                ops.convert_to_numpy(initializer)
             )
-        return initializers.get(initializer)
+        try:
+            initializer = initializers.get(initializer)
+        except ValueError as error:
+            raise ValueError(f"{expected}. {error}") from error
+        value = np.asarray(getattr(initializer, "value", 0.0))
+        if value.shape not in ((), shape) or not is_finite(value):
+            raise ValueError(
+                f"{expected}. Received: memory_initializer={initializer} of "
+                f"shape {value.shape}"
+            )
+        return initializer
 
     def _checked_controller(self, controller):
         if isinstance(controller, keras.layers.RNN):

@@ -83,10 +83,15 @@ class StateLayout:
 
         Returns:
             List of tensors of shape `(B, size)`, with the widths `sizes`.
+
+        Raises:
+            ValueError: If it is a state of other sizes.
         """
+        parts = parts_of(state)
+        self._check("state", parts)
         return [
             ops.reshape(part, (-1, size))
-            for part, size in zip(parts_of(state), self.sizes, strict=True)
+            for part, size in zip(parts, self.sizes, strict=True)
         ]
 
     def unpack(self, states) -> DNCState:
@@ -103,13 +108,7 @@ class StateLayout:
             ValueError: If the tensors have other shapes.
         """
         states = list(states)
-        received = [tuple(part.shape) for part in states]
-        if [math.prod(shape[1:]) for shape in received] != self.sizes:
-            raise ValueError(
-                f"`states` must be {len(self.sizes)} tensors of shape "
-                f"(B, size), of the sizes {self.sizes}. Received "
-                f"{len(states)} tensors, of the shapes {received}"
-            )
+        self._check("states", states)
         return tree.pack_sequence_as(
             self._specs,
             [
@@ -119,6 +118,15 @@ class StateLayout:
                 )
             ],
         )
+
+    def _check(self, name, parts):
+        received = [tuple(part.shape) for part in parts]
+        if [math.prod(shape[1:]) for shape in received] != self.sizes:
+            raise ValueError(
+                f"`{name}` must be {len(self.sizes)} tensors of shape "
+                f"(B, size), of the sizes {self.sizes}. Received "
+                f"{len(parts)} tensors, of the shapes {received}"
+            )
 
 
 def _specs(shapes):

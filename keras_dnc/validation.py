@@ -5,6 +5,7 @@ import numbers
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 
 
 def positive_integer(
@@ -105,7 +106,7 @@ def nonnegative_number(name: str, value) -> float:
 
 
 def boolean(name: str, value) -> bool:
-    """Returns `value`.
+    """Returns `value` as a bool.
 
     Args:
         name: The argument's name, for the message.
@@ -114,11 +115,23 @@ def boolean(name: str, value) -> bool:
     Raises:
         ValueError: If `value` is neither True nor False.
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise ValueError(
             f"`{name}` must be True or False. Received: {name}={value!r}"
         )
-    return value
+    return bool(value)
+
+
+def is_array(value) -> bool:
+    """Whether a value is an array, a tensor or a variable."""
+    is_keras = isinstance(value, keras.Variable) or keras.ops.is_tensor(value)
+    return is_keras or isinstance(value, np.ndarray)
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Whether an array is of numbers, none of them NaN or infinite."""
+    is_number = np.issubdtype(array.dtype, np.number)
+    return is_number and bool(np.isfinite(array).all())
 
 
 def fraction(name: str, value) -> float:

@@ -1,5 +1,7 @@
 """The extensions of the DNC: values against the NumPy loops, and rules."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -557,6 +559,15 @@ def test_the_memory_starts_as_it_was_chosen():
     np.testing.assert_array_equal(arrays(other.cell.initial_memory), MEMORY)
 
 
+@pytest.mark.parametrize("kind", [ops.convert_to_tensor, keras.Variable])
+def test_a_memory_chosen_as_a_tensor_is_saved_as_an_array_is(kind):
+    layer = memory_layer(memory_initializer=kind(MEMORY))
+    config = json.dumps(keras.saving.serialize_keras_object(layer))
+    other = keras.saving.deserialize_keras_object(json.loads(config))
+    other.build((2, 3, X))
+    np.testing.assert_array_equal(arrays(other.cell.initial_memory), MEMORY)
+
+
 def test_reset_state_restores_the_initial_memory():
     x = np.ones((2, 3, X), "float32")
     layer = memory_layer(stateful=True)
@@ -642,6 +653,13 @@ def test_without_an_initial_memory_there_is_no_weight():
         ({"link_storage": "float32"}, "`link_storage` must be 'float16'.*32'"),
         ({"memory_initializer": None}, "`memory_initializer` must be an init"),
         ({"memory_initializer": np.ones((3, 5))}, r"shape \(5, 3\).*\(3, 5\)"),
+        (
+            {"memory_initializer": keras.ops.ones((3, 5))},
+            r"shape \(5, 3\).*\(3, 5\)",
+        ),
+        ({"memory_initializer": np.full((5, 3), np.nan)}, "finite numbers of"),
+        ({"memory_initializer": np.full((5, 3), "a")}, "finite numbers of"),
+        ({"memory_initializer": [[0.0] * 3] * 5}, "finite numbers of"),
         ({"bypass_dropout": 1}, "`bypass_dropout` must be .* below 1"),
         ({"learned_memory": 1}, "`learned_memory` must be True or False"),
     ],

@@ -89,6 +89,18 @@ def test_unpack_takes_any_sequence():
     assert_equal(layout(sizes).unpack(flat), state)
 
 
+def test_pack_refuses_a_state_of_other_sizes():
+    state = keras_dnc.DNCCell(2, 4, memory_size=3, word_size=2)
+    other = keras_dnc.DNCCell(2, 4, memory_size=3, word_size=2, sparse_links=1)
+    parts = other.unpack_state(other.get_initial_state(2))
+    with pytest.raises(ValueError, match=r"`state` must be \d+ tensors of sha"):
+        state.pack_state(parts)
+    parts = state.unpack_state(state.get_initial_state(2))
+    parts = parts._replace(memory=ops.zeros((2, 3, 3)))
+    with pytest.raises(ValueError, match=r"`state` must be .*\(2, 3, 3\)"):
+        state.pack_state(parts)
+
+
 def test_unpack_refuses_another_number_of_tensors():
     sizes = SIZES[0]
     flat = layout(sizes).pack(random_state(sizes))
