@@ -564,12 +564,13 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             initializer = initializers.get(initializer)
         except ValueError as error:
             raise ValueError(f"{expected}. {error}") from error
-        value = np.asarray(getattr(initializer, "value", 0.0))
-        if value.shape not in ((), shape) or not is_finite(value):
-            raise ValueError(
-                f"{expected}. Received: memory_initializer={initializer} of "
-                f"shape {value.shape}"
-            )
+        if isinstance(initializer, initializers.Constant):
+            value = np.asarray(initializer.value)
+            if value.shape not in ((), shape) or not is_finite(value):
+                raise ValueError(
+                    f"{expected}. Received: {value.dtype} of shape "
+                    f"{value.shape}: {value}"
+                )
         return initializer
 
     def _checked_controller(self, controller):
