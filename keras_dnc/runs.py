@@ -90,8 +90,7 @@ def _load_training(folder):
     file = folder / RECIPE_FILE
     saved = _read(file, "seed")
     seed, backend = saved.pop("seed"), saved.pop("backend", None)
-    _check_names(file, saved, Recipe)
-    return Recipe(**saved), seed, backend
+    return Recipe(**_completed(file, saved, Recipe)), seed, backend
 
 
 def load_task(folder: Path, name: str | None = None, **options) -> Task:
@@ -145,7 +144,7 @@ def _load_task(folder, name):
             f"trained on {saved_name}"
         )
     name = saved_name
-    _check_names(file, saved, TASKS[name])
+    saved = _completed(file, saved, TASKS[name])
     # JSON has lists alone, and the vocabulary is a tuple.
     return TASKS[name], {
         key: tuple(value) if isinstance(value, list) else value
@@ -268,15 +267,19 @@ def _check_file(file):
         )
 
 
-def _check_names(file, saved, options_class):
-    """Refuses unknown options, and missing ones but those that came later."""
+def _completed(file, saved, options_class):
+    """Returns saved options with those that came later, as things were before.
+
+    Refuses unknown options, and others that are missing.
+    """
     fields = dataclasses.fields(options_class)
-    unknown = saved.keys() - {field.name for field in fields}
-    missing = {
-        field.name for field in fields if not field.metadata.get("later")
-    } - saved.keys()
+    before = {field.name: field.metadata.get("before") for field in fields}
+    later = {key: value for key, value in before.items() if value is not None}
+    unknown = saved.keys() - before.keys()
+    missing = before.keys() - later.keys() - saved.keys()
     if unknown or missing:
         raise ValueError(
             f"{file}: expected each option of {options_class.__name__} and no "
             f"other. Received no {sorted(missing)}, and {sorted(unknown)}"
         )
+    return {**later, **saved}

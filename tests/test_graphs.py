@@ -22,9 +22,14 @@ from keras_dnc.tasks.graphs import load_graph, random_graphs
 from keras_dnc.tasks.triples import DigitCrossentropy, RightTriples
 
 TASKS = [GraphTraversal, GraphShortestPath, FamilyInference]
+WITHOUT_HINTS = [
+    GraphTraversal(),
+    GraphShortestPath(hints=False),
+    FamilyInference(),
+]
 OF_FILES = [
     GraphTraversal(graph="underground", max_length=7),
-    GraphShortestPath(graph="underground", max_length=5),
+    GraphShortestPath(graph="underground", max_length=5, hints=False),
     FamilyInference(graph="family", min_length=1, max_length=4),
 ]
 NAMED = {"ids": lambda task: f"{task.name} {task.graph}".rstrip()}
@@ -175,28 +180,58 @@ def shortest_paths(facts, first, last):
     return []
 
 
+def places_of(path):
+    """Returns a path's edges, the one in the middle first."""
+    middle = math.ceil(len(path) / 2) - 1
+    return [path[middle], *path[:middle], *path[middle + 1 :]]
+
+
+def least(paths):
+    """Returns the path to be learned of some shortest ones."""
+    return min(
+        paths,
+        key=lambda path: [
+            (edge, source, destination)
+            for source, destination, edge in places_of(path)
+        ],
+    )
+
+
+PARALLEL = {"min_edges": 1, "parallel_edges": 0.4, "edge_names": 3}
+
+
 @pytest.mark.parametrize(
     "task",
     [
-        GraphShortestPath(max_length=4),
-        GraphShortestPath(min_length=3, max_length=3, planning=0),
+        GraphShortestPath(max_length=4, hints=False),
+        GraphShortestPath(
+            min_length=3, max_length=3, planning=0, hints=False, **PARALLEL
+        ),
+        GraphShortestPath(
+            max_nodes=12, max_length=6, edge_names=3, hints=False
+        ),
         OF_FILES[1],
     ],
     **NAMED,
 )
-def test_a_shortest_path_is_one(task):
-    lengths = collections.Counter()
+def test_the_shortest_path_of_the_least_labels_is_learned(task):
+    lengths, choices = collections.Counter(), 0
     for facts, query, answer in sequences(task, 60 if task.graph else 200):
         ((first, last, edge),) = query
         assert edge is None and first != last
-        assert answer in shortest_paths(facts, first, last)
+        paths = shortest_paths(facts, first, last)
+        assert answer == least(paths)
+        choices += len(paths) > 1
         lengths[len(answer)] += 1
     assert set(lengths) == set(range(task.min_length, task.max_length + 1))
+    # Else the test would not tell which is learned.
+    assert choices > 20
 
 
-def test_paths_of_a_length_are_drawn_uniformly(tmp_path):
+def test_nodes_as_far_from_each_other_are_drawn_uniformly(tmp_path):
     path = tmp_path / "graph.csv"
-    # Two ways from a to d, two edges from d to e, one way each else.
+    # Two ways from a to d, two edges from d to e, one way each else, and the
+    # whole way from a to g is too long.
     path.write_text(
         "source,destination,edge\n"
         "a,b,1\na,c,2\nb,d,1\nc,d,1\nd,e,1\nd,e,2\ne,f,1\nf,g,1\n"
@@ -205,46 +240,23 @@ def test_paths_of_a_length_are_drawn_uniformly(tmp_path):
     count = 8_000
     questions, exist = task.questions(count, np.random.default_rng(0))
     assert exist.all()
-    nodes, edges = task.loaded.nodes, task.loaded.edges
-    drawn = collections.Counter()
-    for answer in questions.answer:
-        walked = answer[answer[:, 0] >= 0]
-        assert (walked[1:, 0] == walked[:-1, 1]).all()
-        way = "".join(nodes[node] for node in [walked[0, 0], *walked[:, 1]])
-        drawn[way, "".join(edges[edge] for edge in walked[:, 2])] += 1
-    # All pairs of nodes by the length of the way, and all shortest ways.
-    names = {"ab": "1", "ac": "2", "bd": "1", "cd": "1", "ef": "1", "fg": "1"}
-    expected = {}
-    for length in range(1, 5):
-        pairs = [
-            (first, last)
-            for first, last in itertools.product("abcdefg", repeat=2)
-            if len(ways(first, last, names))
-            and first != last
-            and len(ways(first, last, names)[0][0]) == length + 1
-        ]
-        for first, last in pairs:
-            found = ways(first, last, names)
-            for way in found:
-                expected[way] = 1 / 4 / len(pairs) / len(found)
-    assert math.isclose(sum(expected.values()), 1)
+    nodes = task.loaded.nodes
+    drawn = collections.Counter(
+        nodes[first] + nodes[last] for first, last, _ in questions.query[:, 0]
+    )
+    apart = {
+        1: ["ab", "ac", "bd", "cd", "de", "ef", "fg"],
+        2: ["ad", "be", "ce", "df", "eg"],
+        3: ["ae", "bf", "cf", "dg"],
+        4: ["af", "bg", "cg"],
+    }
+    expected = {
+        pair: 1 / 4 / len(pairs) for pairs in apart.values() for pair in pairs
+    }
     assert set(drawn) == set(expected)
-    for way, share in expected.items():
+    for pair, share in expected.items():
         bound = 5 * math.sqrt(share * (1 - share) / count)
-        assert abs(drawn[way] / count - share) < bound
-
-
-def ways(first, last, names):
-    """Returns all ways on the graph above, as nodes and names of edges."""
-    edges = [*names.items(), ("de", "1"), ("de", "2")]
-    if first == last:
-        return [(first, "")]
-    return [
-        (first + way, name + rest)
-        for (source, destination), name in edges
-        if source == first
-        for way, rest in ways(destination, last, names)
-    ]
+        assert abs(drawn[pair] / count - share) < bound
 
 
 def answering(task, choose, given):
@@ -351,8 +363,12 @@ HINTED = [
 
 def thought_of(task, count):
     """Yields graphs, questions and answers, and the edges of each thought."""
-    asked, exist = task.questions(count, np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    asked, exist = task.questions(count, rng)
     assert exist.all()
+    labels = rng.permuted(np.tile(np.arange(1000), (count, 3, 1)), axis=-1)
+    answer = task.to_learn(asked, labels.swapaxes(1, 2))
+    asked = asked._replace(answer=answer)
     thoughts = task.thoughts(asked)
     for facts, query, answer, chosen in zip(*asked, thoughts, strict=True):
         assert not chosen[:, facts[:, 0] < 0].any()
@@ -367,10 +383,8 @@ def test_thoughts_of_paths_are_the_edges_at_their_ends_and_between(task):
     for facts, (first, last, _), answer, of_step in thought_of(task, 60):
         assert of_step[0] == [fact for fact in facts if fact[0] == first]
         assert of_step[1] == [fact for fact in facts if fact[1] == last]
-        paths = shortest_paths(facts, first, last)
-        middle = [path[(len(path) - 1) // 2] for path in paths]
-        assert of_step[2] == [fact for fact in facts if fact in middle]
-        assert answer[(len(answer) - 1) // 2] in of_step[2]
+        assert answer in shortest_paths(facts, first, last)
+        assert of_step[2] == [places_of(answer)[0]]
         assert not any(of_step[3:])
         lengths.add(len(answer))
     assert lengths == set(range(1, task.max_length + 1))
@@ -580,6 +594,33 @@ def test_edges_lead_to_the_nearest_points():
             assert sorted(destinations.values()) == sorted(nearest)
 
 
+def test_a_share_of_the_edges_runs_beside_the_one_before():
+    share, count = 0.3, 2_000
+    nodes, edges = np.full(count, 6), np.full((count, 6), 4)
+    recorder = Recorder(2)
+    graphs = random_graphs(nodes, edges, 4, 4, recorder, share)
+    beside = others = 0
+    for graph, where in zip(
+        graphs.reshape(count, 6, 4, 3).tolist(), recorder.drawn[0], strict=True
+    ):
+        for node, from_node in enumerate(graph):
+            assert {source for source, *_ in from_node} == {node}
+            assert len({name for *_, name in from_node}) == 4
+            nearest = sorted(
+                set(range(6)) - {node},
+                key=lambda other: math.dist(where[other], where[node]),
+            )
+            leads_to = [destination for _, destination, _ in from_node]
+            assert leads_to[0] == nearest[0]
+            for place in range(1, 4):
+                parallel = leads_to[place] == leads_to[place - 1]
+                assert parallel or leads_to[place] == nearest[place]
+                beside, others = beside + parallel, others + (not parallel)
+    drawn = beside + others
+    bound = 5 * math.sqrt(share * (1 - share) / drawn)
+    assert abs(beside / drawn - share) < bound
+
+
 def test_sizes_of_random_graphs_are_within_their_bounds():
     task = GraphTraversal(
         min_nodes=4, max_nodes=6, min_edges=1, max_edges=3, edge_names=4
@@ -597,14 +638,14 @@ def test_sizes_of_random_graphs_are_within_their_bounds():
     assert repeated > 290
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", WITHOUT_HINTS, **NAMED)
 def test_labels_are_drawn_anew(task):
     nodes, names = collections.Counter(), collections.Counter()
-    for facts, *_ in sequences(task(), 300):
+    for facts, *_ in sequences(task, 300):
         nodes.update({node for fact in facts for node in fact[:2]})
         names.update({fact[2] for fact in facts})
     assert len(nodes) > 700 and max(nodes) > 980 and min(nodes) < 20
-    if task is FamilyInference:
+    if task.name == "family-inference":
         assert set(names) == set(range(6))
     else:
         assert len(names) > 700
@@ -619,6 +660,8 @@ def test_labels_are_drawn_anew(task):
         ({"edge_names": 2}, "at most edge_names=2.*max_edges=3"),
         ({"max_nodes": 1001}, "at most 1000.*max_nodes=1001"),
         ({"edge_names": 1001}, "at most 1000.*edge_names=1001"),
+        ({"parallel_edges": 1.5}, "at most 1, a share.*parallel_edges=1.5"),
+        ({"parallel_edges": -0.1}, "`parallel_edges` must be a .*-0.1"),
         ({"max_length": 0}, "`max_length` must be a positive integer"),
         ({"planning": -1}, "`planning` must be an integer of at least 0"),
         ({"min_length": 5}, "at most max_length=3.*min_length=5"),
@@ -865,7 +908,9 @@ def test_a_tree_has_room_for_the_most_facts(people):
     [
         (GraphTraversal(), [(1, 4), (2, 8), (3, 8)]),
         (
-            GraphShortestPath(min_nodes=6, max_nodes=30, max_length=2),
+            GraphShortestPath(
+                min_nodes=6, max_nodes=30, max_length=2, hints=False
+            ),
             [(1, 6), (2, 12), (2, 24), (2, 30)],
         ),
         (
@@ -1118,16 +1163,16 @@ def test_questions_about_a_file_follow_from_the_seed(task):
     assert (one.inputs != other.inputs).any()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", WITHOUT_HINTS, **NAMED)
 def test_sequences_are_drawn_in_blocks(task, monkeypatch):
     monkeypatch.setattr(triples, "BLOCK", 7)
-    drawn = list(sequences(task(), 20))
+    drawn = list(sequences(task, 20))
     assert len({tuple(facts) for facts, *_ in drawn}) == 20
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_sizes_of_graphs_leave_the_width_as_it_is(task):
-    larger = {"max_length": 4, "planning": 1}
+    larger = {"max_length": 4, "planning": 5}
     if task is not FamilyInference:
         larger |= {"max_nodes": 12, "edge_names": 20}
     for options in ({}, larger):
@@ -1138,9 +1183,8 @@ def test_sizes_of_graphs_leave_the_width_as_it_is(task):
         assert len(set(sized.input_labels)) == 92
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", WITHOUT_HINTS, **NAMED)
 def test_questions_are_counted_right_where_all_their_digits_are(task):
-    task = task()
     batch = task.sample(10, np.random.default_rng(1))
     outputs = np.where(batch.weights[..., None] > 0, batch.targets, 3.0)
     figures = task.score(outputs, batch)

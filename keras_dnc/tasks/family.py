@@ -100,7 +100,7 @@ class FamilyInference(TriplesTask):
         False,
         "targets at silent steps, too: the relations that lead to the answer",
         training=True,
-        later=True,
+        before=False,
     )
 
     name = "family-inference"

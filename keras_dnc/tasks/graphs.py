@@ -157,6 +157,7 @@ def random_graphs(
     most: int,
     edge_names: int,
     rng: np.random.Generator,
+    parallel_edges: float = 0,
 ) -> np.ndarray:
     """Draws graphs of points in the plane, joined to their neighbours.
 
@@ -164,7 +165,8 @@ def random_graphs(
     lead to the `K` that are nearest. The labels of the edges from one node
     differ; other edges may have the same.
 
-    Source: Graves et al. (2016), Methods, *Graph task descriptions*.
+    Source: Graves et al. (2016), Methods, *Graph task descriptions*, which has
+    no parallel edges.
 
     Args:
         nodes: The number of nodes of each graph, shape `(B,)`.
@@ -174,6 +176,8 @@ def random_graphs(
         most: The largest `K` there is room for.
         edge_names: The number of different labels of edges, at least `most`.
         rng: Where points and labels are drawn from.
+        parallel_edges: Probability that an edge from a node, but not its
+            first, leads where the one before does and not to its own neighbour.
 
     Returns:
         Array of shape `(B, N · most, 3)`: for each edge the numbers of its
@@ -187,12 +191,22 @@ def random_graphs(
     distance[:, np.arange(largest), np.arange(largest)] = np.inf
     distance[np.broadcast_to(~exists[:, None], distance.shape)] = np.inf
     nearest = distance.argsort(-1)[..., :most]
+    if parallel_edges:
+        nearest = _side_by_side(nearest, parallel_edges, rng)
     labels = rng.random((count, largest, edge_names)).argsort(-1)[..., :most]
     source = np.broadcast_to(np.arange(largest)[:, None], nearest.shape)
     triples = np.stack([source, nearest, labels], axis=-1)
     is_edge = exists[..., None] & (np.arange(most) < edges[..., None])
     triples[~is_edge] = NONE
     return triples.reshape(count, largest * most, 3)
+
+
+def _side_by_side(destinations, share, rng):
+    """Lets some edges from each node lead where the ones before them do."""
+    places = np.arange(destinations.shape[-1])
+    beside = (rng.random(destinations.shape) < share) & (places > 0)
+    leader = np.maximum.accumulate(np.where(beside, 0, places), axis=-1)
+    return np.take_along_axis(destinations, leader, axis=-1)
 
 
 def incidence(triples: np.ndarray, nodes: int) -> np.ndarray:

@@ -16,8 +16,10 @@ class PlaneTask(TriplesTask):
     The numbers of nodes and, for each node, of the edges from it are uniform
     between their bounds. `edge_names` is how many different labels the edges
     of one graph have, so that an edge is known only by its source and its
-    label together, as it is in a network of lines. With `graph` these numbers
-    play no part.
+    label together, as it is in a network of lines. There some run side by side,
+    and with `parallel_edges` here: each edge from a node but its first leads,
+    with this probability, where the one before it does. With `graph` these
+    numbers play no part.
     """
 
     min_nodes: int = option(4, "fewest nodes of a random graph")
@@ -25,6 +27,13 @@ class PlaneTask(TriplesTask):
     min_edges: int = option(2, "fewest edges from a node")
     max_edges: int = option(3, "most edges from a node")
     edge_names: int = option(10, "different labels of a random graph's edges")
+    parallel_edges: float = option(
+        0.0,
+        "share of the edges from a node, but its first, that run beside "
+        "another",
+        zero=True,
+        before=0.0,
+    )
 
     grows = ("max_length", "max_nodes")
 
@@ -45,6 +54,11 @@ class PlaneTask(TriplesTask):
             raise ValueError(
                 f"`max_edges` must be below min_nodes={self.min_nodes}. "
                 f"Received: max_edges={self.max_edges}"
+            )
+        if self.parallel_edges > 1:
+            raise ValueError(
+                "`parallel_edges` must be at most 1, a share. Received: "
+                f"parallel_edges={self.parallel_edges}"
             )
         for name in ("max_nodes", "edge_names"):
             if getattr(self, name) > LABELS:
@@ -74,4 +88,11 @@ class PlaneTask(TriplesTask):
         nodes = rng.integers(self.min_nodes, self.max_nodes + 1, count)
         shape = (count, self.max_nodes)
         edges = rng.integers(self.min_edges, self.max_edges + 1, shape)
-        return random_graphs(nodes, edges, self.max_edges, self.edge_names, rng)
+        return random_graphs(
+            nodes,
+            edges,
+            self.max_edges,
+            self.edge_names,
+            rng,
+            self.parallel_edges,
+        )

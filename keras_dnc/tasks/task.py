@@ -36,7 +36,7 @@ def option(
     description: str,
     zero: bool = False,
     training: bool = False,
-    later: bool = False,
+    before=None,
     path: Collection[str] | None = None,
 ):
     """Returns a dataclass field that is also a command-line option.
@@ -47,8 +47,8 @@ def option(
         zero: Whether a number may be zero.
         training: Whether it says nothing but how to train, so that `evaluate`
             does not take it.
-        later: Whether there were trainings before there was the option: those
-            are at its default.
+        before: What the trainings had that there were before there was the
+            option; None: it was always there.
         path: Where it is the path of a file or folder, which may move after
             training, the words that name something of the package instead.
     """
@@ -56,7 +56,7 @@ def option(
         "description": description,
         "zero": zero,
         "training": training,
-        "later": later,
+        "before": before,
         "path": path,
     }
     return dataclasses.field(default=default, metadata=metadata)

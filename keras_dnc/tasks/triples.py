@@ -251,6 +251,19 @@ class TriplesTask(GeneratedTask):
         """
         return _distinct(count, rng)
 
+    def to_learn(self, asked: Questions, labels: np.ndarray) -> np.ndarray:
+        """Returns the answers to learn, which may depend on labels.
+
+        Args:
+            asked: Graphs, and a question about each.
+            labels: Those of sources, of destinations and of edges by their
+                numbers, shape `(B, L, 3)`.
+
+        Returns:
+            Array of shape `(B, A, 3)` of numbers of nodes and edge labels.
+        """
+        return asked.answer
+
     def thoughts(self, asked: Questions) -> np.ndarray | None:
         """Returns which edges to think of at each silent step.
 
@@ -296,6 +309,7 @@ class TriplesTask(GeneratedTask):
         asked = self._asked(count, rng)
         nodes, edges = _distinct(count, rng), self.edge_labels(count, rng)
         labels = np.stack([nodes, nodes, edges], axis=-1)
+        asked = asked._replace(answer=self.to_learn(asked, labels))
         facts, query, answer = (
             np.where(
                 part == NONE, NONE, np.take_along_axis(labels, part, axis=1)
