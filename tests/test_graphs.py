@@ -660,7 +660,7 @@ def test_labels_are_drawn_anew(task):
         ({"edge_names": 2}, "at most edge_names=2.*max_edges=3"),
         ({"max_nodes": 1001}, "at most 1000.*max_nodes=1001"),
         ({"edge_names": 1001}, "at most 1000.*edge_names=1001"),
-        ({"parallel_edges": 1.5}, "at most 1, a share.*parallel_edges=1.5"),
+        ({"parallel_edges": 1.5}, "number from 0 to 1.*parallel_edges=1.5"),
         ({"parallel_edges": -0.1}, "`parallel_edges` must be a .*-0.1"),
         ({"max_length": 0}, "`max_length` must be a positive integer"),
         ({"planning": -1}, "`planning` must be an integer of at least 0"),

@@ -7,6 +7,7 @@ import numpy as np
 from keras_dnc.tasks.graphs import random_graphs
 from keras_dnc.tasks.task import option
 from keras_dnc.tasks.triples import LABELS, TriplesTask
+from keras_dnc.validation import fraction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,7 @@ class PlaneTask(TriplesTask):
                 f"`max_edges` must be below min_nodes={self.min_nodes}. "
                 f"Received: max_edges={self.max_edges}"
             )
-        if self.parallel_edges > 1:
-            raise ValueError(
-                "`parallel_edges` must be at most 1, a share. Received: "
-                f"parallel_edges={self.parallel_edges}"
-            )
+        fraction("parallel_edges", self.parallel_edges)
         for name in ("max_nodes", "edge_names"):
             if getattr(self, name) > LABELS:
                 raise ValueError(

@@ -64,8 +64,8 @@ class GraphShortestPath(PlaneTask):
 
     name = "graph-shortest-path"
     summary = "find the shortest path between two nodes of a graph"
-    # By trial: it is learned sooner without links, since edges are found by
-    # what they say and not by when they were told.
+    # Without links, since edges are found by what they say and not by when they
+    # were told, and by trial it is learned so with new weights.
     recipe = dataclasses.replace(
         PlaneTask.recipe, content_only=True, curriculum=0.8
     )
