@@ -263,7 +263,7 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
         self.write_head = layer("write_head", write_head)
         if read_head is None:
             read_head = self.extensions.make_read_head(self.dtype_policy)
-        self.read_head = layer("read_head", read_head)
+        self.read_head = layer("read_head", read_head, "state_shapes")
         self.output_projection = self.make_projection(
             self.units, name="output_projection"
         )

@@ -489,7 +489,9 @@ class ReadHead(AtLeastFloat32, keras.layers.Layer):
         self.content_addressing = layer(
             "content_addressing", content_addressing
         )
-        self.temporal_linkage = layer("temporal_linkage", temporal_linkage)
+        self.temporal_linkage = layer(
+            "temporal_linkage", temporal_linkage, "state_shapes"
+        )
 
     def state_shapes(self, num_writes: int, memory_size: int) -> tuple:
         """Returns the shapes of links and precedence for one example.

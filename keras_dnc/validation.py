@@ -188,20 +188,27 @@ def half_precision(name: str, value) -> str | None:
     return value
 
 
-def layer(name: str, value) -> keras.layers.Layer:
+def layer(name: str, value, *methods: str) -> keras.layers.Layer:
     """Returns `value`, a layer.
 
     Args:
         name: The argument's name, for the message.
         value: What the caller passed.
+        *methods: Names of methods that it must have besides a layer's own.
 
     Raises:
-        ValueError: If `value` is not a Keras layer.
+        ValueError: If `value` is not a Keras layer, or one without a method.
     """
     if not isinstance(value, keras.layers.Layer):
         raise ValueError(
             f"`{name}` must be a Keras layer. Received: {name}={value!r}"
         )
+    for method in methods:
+        if not callable(getattr(value, method, None)):
+            raise ValueError(
+                f"`{name}` must be a layer with a method `{method}`. Received: "
+                f"{name}={value!r}"
+            )
     return value
 
 

@@ -118,6 +118,18 @@ def test_a_part_of_a_head_that_is_no_layer(cls, name):
         cls(**{name: 3})
 
 
+@pytest.mark.parametrize(
+    "cls, name",
+    [(keras_dnc.DNC, "read_head"), (keras_dnc.ReadHead, "temporal_linkage")],
+)
+def test_a_layer_that_does_not_say_what_state_it_has(cls, name):
+    arguments = {"units": 2} if cls is keras_dnc.DNC else {}
+    with pytest.raises(
+        ValueError, match=rf"`{name}` must be a layer with a method `state_sha"
+    ):
+        cls(**arguments, **{name: keras.layers.Dense(3)})
+
+
 @pytest.mark.parametrize("name", ["word_size", "num_reads", "num_writes"])
 def test_an_interface_that_does_not_fit_the_cell(name):
     sizes = {"word_size": 4, "num_reads": 2, "num_writes": 1}

@@ -1200,6 +1200,12 @@ def test_questions_are_counted_right_where_all_their_digits_are(task):
     assert figures["wrong triples in %"] == pytest.approx(100 / count)
 
 
+@pytest.mark.parametrize("count", [0, -1, 2.5])
+def test_a_count_of_sequences_that_is_none(count):
+    with pytest.raises(ValueError, match=f"`count` must .*count={count}"):
+        GraphTraversal().sample(count, np.random.default_rng(0))
+
+
 def test_the_loss_is_that_of_nine_softmaxes_where_the_weight_is_one():
     rng = np.random.default_rng(0)
     batch = GraphTraversal().sample(3, rng)

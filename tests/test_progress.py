@@ -709,6 +709,32 @@ def test_a_seed_that_cannot_be_begun_is_named_before_any_is(tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_seed_that_comes_to_nan_leaves_the_others(
+    tmp_path, capsys, monkeypatch
+):
+    def figures(function, options):
+        if options.seed == 1:
+            raise FloatingPointError("the loss is nan")
+        return {"epochs": 1, "error": options.seed / 4}
+
+    monkeypatch.setattr("keras_dnc.commands.train.in_own_process", figures)
+    assert main(several(tmp_path)) == 1
+    printed = capsys.readouterr()
+    assert "seed 1: the loss is nan" in printed.out.splitlines()
+    assert printed.out.splitlines()[-3:] == [
+        "figure | 0 | 4 | mean | deviation",
+        "epochs | 1 | 1 | 1 | 0",
+        "error | 0 | 1 | 0.5 | 0.7071",
+    ]
+    assert "from seed 1; the summary is without" in printed.err
+
+    # None is left to sum up.
+    assert main([*several(tmp_path)[:-3], "--seeds", "1"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["seed 1: the loss is nan"]
+    assert "from seed 1" in printed.err
+
+
 def cells_of(line):
     return line.split(" | ")
 

@@ -81,13 +81,25 @@ def run(options):
             _refuse_existing(Path(of_seed.out), of_seed)
             _refuse_unfinished(_unfinished_of(Path(of_seed.out)), of_seed)
     _refuse_unlike(trainings)
-    figures = {}
+    figures, lost = {}, []
     for seed, of_seed in trainings.items():
         figures_of = _evaluated if of_seed.is_done else _trained
-        figures[seed] = in_own_process(figures_of, of_seed)
+        try:
+            figures[seed] = in_own_process(figures_of, of_seed)
+        except FloatingPointError as error:
+            # That one seed came to NaN says nothing of the others.
+            print(f"seed {seed}: {error}")
+            lost.append(str(seed))
+            continue
         print(f"seed {seed}: {of_seed.out}")
         output.print_table(figures[seed])
-    _print_summary(figures)
+    if figures:
+        _print_summary(figures)
+    if lost:
+        raise FloatingPointError(
+            "a loss or a weight was no number, as said above, in the training "
+            f"from seed {', '.join(lost)}; the summary is without"
+        )
 
 
 def _with_settings(options):

@@ -16,6 +16,7 @@ from keras_dnc.tasks.task import (
     option,
     softmax,
 )
+from keras_dnc.validation import positive_integer
 
 PARTS = ["source", "destination", "edge"]
 BASE = 10
@@ -290,9 +291,10 @@ class TriplesTask(GeneratedTask):
             thoughts.
 
         Raises:
-            ValueError: If no graph that is drawn has a question of the wanted
-                length.
+            ValueError: If `count` is no positive integer, or no graph that is
+                drawn has a question of the wanted length.
         """
+        count = positive_integer("count", count)
         return self._blocks(count, rng, self.thoughts)
 
     def test_data(self, rng: np.random.Generator) -> Batch:
