@@ -14,6 +14,7 @@ from keras_dnc import curriculum, diagnosis, runs
 from keras_dnc.progress import Progress
 from keras_dnc.recurrent import DNC
 from keras_dnc.tasks import Batch, GeneratedTask, Recipe, Task
+from keras_dnc.validation import positive_number
 
 
 def build_model(task: Task, recipe: Recipe) -> keras.Model:
@@ -93,16 +94,62 @@ def resized(
     Raises:
         ValueError: If it has no memory, or too few slots for its settings.
     """
-    if recipe.lstm:
-        raise ValueError(
-            "`memory_size` is of a DNC. Received an LSTM, and memory_size="
-            f"{memory_size}"
-        )
+    _refuse_lstm(recipe, memory_size=memory_size)
     other = build_model(
         task, dataclasses.replace(recipe, memory_size=memory_size)
     )
     other.set_weights(model.get_weights())
     return other
+
+
+def sharpened(
+    model: keras.Model, task: Task, recipe: Recipe, strength_factor: float
+) -> keras.Model:
+    """Returns a model that looks for content more sharply.
+
+    A strength is `β = oneplus(x)`, with `x` a part of the interface vector, and
+    in the model returned `oneplus(strength_factor · x)`: the weights that make
+    it are multiplied. Of more slots than there were in training more are much
+    like a key, and take a larger share of its weighting.
+
+    Source: Veličković et al., [Softmax is not enough (for sharp
+    out-of-distribution)](https://arxiv.org/abs/2410.01104), 2024, which lowers
+    the temperature of a trained network's softmax, `1 / β` here.
+
+    Args:
+        model: A model that `train` returned, or that was saved and loaded.
+        task: What it was trained on.
+        recipe: Its sizes and settings.
+        strength_factor: A positive number; 1 changes nothing.
+
+    Raises:
+        ValueError: If it has no memory, or the factor is not positive.
+    """
+    _refuse_lstm(recipe, strength_factor=strength_factor)
+    factor = positive_number("strength_factor", strength_factor)
+    other = build_model(task, recipe)
+    other.set_weights(model.get_weights())
+    interface = other.get_layer("dnc").cell.interface
+    factors = np.concatenate(
+        [
+            np.full(math.prod(shape), factor if "strengths" in part else 1.0)
+            for part, shape in interface.part_shapes._asdict().items()
+            if shape
+        ]
+    )
+    last = interface.normalization or interface.projection
+    for variable in last.weights:
+        variable.assign(keras.ops.convert_to_numpy(variable) * factors)
+    return other
+
+
+def _refuse_lstm(recipe, **given):
+    """Refuses an option that only a DNC has, given by its name."""
+    ((name, value),) = given.items()
+    if recipe.lstm:
+        raise ValueError(
+            f"`{name}` is of a DNC. Received an LSTM, and {name}={value}"
+        )
 
 
 def check(task: Task, recipe: Recipe, seed: int):

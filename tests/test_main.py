@@ -290,6 +290,63 @@ def test_a_memory_of_other_size_has_the_weights_of_training(
     words = ["evaluate", "echo", str(tmp_path / "lstm"), "--memory-size=7"]
     assert main(words) == 1
     assert "Received an LSTM, and memory_size=7" in capsys.readouterr().err
+    words[-1] = "--strength-factor=2"
+    assert main(words) == 1
+    assert "Received an LSTM, and strength_factor=2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_model_looks_more_sharply_and_does_all_else_as_it_did(layer_norm):
+    task = Echo()
+    recipe = dataclasses.replace(
+        task.recipe, num_reads=3, masked_keys=True, layer_norm=layer_norm
+    )
+    model = training.build_model(task, recipe)
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.normal(size=weight.shape) for weight in model.get_weights()]
+    )
+    sharpened = training.sharpened(model, task, recipe, 1.5)
+    hidden = rng.normal(size=(4, recipe.controller)).astype("float32")
+    before, after = (
+        which.get_layer("dnc").cell.interface(hidden)
+        for which in (model, sharpened)
+    )
+    for name, part in before._asdict().items():
+        expected = np.asarray(part)
+        if name.endswith("_strengths"):
+            linear = np.log(np.expm1(expected.astype("float64") - 1))
+            expected = 1 + np.log1p(np.exp(1.5 * linear))
+        np.testing.assert_allclose(
+            np.asarray(after._asdict()[name]), expected, rtol=1e-3
+        )
+    ours, others = (
+        which.get_layer("dnc").cell.interface.weights
+        for which in (model, sharpened)
+    )
+    kept = {id(weight) for weight in (*ours, *others)}
+    for a, b in zip(model.weights, sharpened.weights, strict=True):
+        if id(a) not in kept:
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_strength_factor_changes_figures_and_must_be_positive(
+    tmp_path, untrained, capsys
+):
+    out = str(tmp_path / "out")
+    words = ["train", "echo", *SMALL, f"--out={out}", "--no-picture"]
+    assert main(words) == 0
+    printed = []
+    for factor in ([], ["--strength-factor=1"], ["--strength-factor=30"]):
+        capsys.readouterr()
+        assert main(["evaluate", "echo", out, *factor]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != printed[2]
+    for factor in ("0", "-1", "nan"):
+        words = ["evaluate", "echo", out, f"--strength-factor={factor}"]
+        assert main(words) == 1
+        message = capsys.readouterr().err
+        assert "`strength_factor` must be a positive number" in message
 
 
 @pytest.mark.slow

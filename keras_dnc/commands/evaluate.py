@@ -35,6 +35,13 @@ def add(commands):
             metavar="INT",
             help="slots of the memory, which no weight is of [as in training]",
         )
+        parser.add_argument(
+            "--strength-factor",
+            type=float,
+            metavar="FLOAT",
+            help="what makes the strengths of keys times this; above 1 a key "
+            "finds fewer slots [1]",
+        )
         arguments.add_seed(parser, "the sequences")
         parser.add_argument(
             "--show",
@@ -50,6 +57,9 @@ def run(options):
     path = Path(options.model)
     name = options.task_name
     model, task = runs.load(path, name, **arguments.given(options, TASKS[name]))
+    if options.strength_factor is not None:
+        recipe = runs.load_recipe(path)
+        model = training.sharpened(model, task, recipe, options.strength_factor)
     if options.memory_size is not None:
         recipe = runs.load_recipe(path)
         model = training.resized(model, task, recipe, options.memory_size)
