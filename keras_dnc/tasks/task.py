@@ -132,7 +132,8 @@ class Recipe(Settings):
     weights: str = option(
         "",
         "folder of a trained model with whose weights to begin, of as many "
-        "slots or of others [new weights]",
+        "slots or of others; its seed draws its sequences again "
+        "[new weights]",
         path=(),
     )
 
