@@ -95,11 +95,8 @@ def resized(
         ValueError: If it has no memory, or too few slots for its settings.
     """
     _refuse_lstm(recipe, memory_size=memory_size)
-    other = build_model(
-        task, dataclasses.replace(recipe, memory_size=memory_size)
-    )
-    other.set_weights(model.get_weights())
-    return other
+    recipe = dataclasses.replace(recipe, memory_size=memory_size)
+    return _of_the_same_weights(model, task, recipe)
 
 
 def sharpened(
@@ -127,8 +124,7 @@ def sharpened(
     """
     _refuse_lstm(recipe, strength_factor=strength_factor)
     factor = positive_number("strength_factor", strength_factor)
-    other = build_model(task, recipe)
-    other.set_weights(model.get_weights())
+    other = _of_the_same_weights(model, task, recipe)
     interface = other.get_layer("dnc").cell.interface
     factors = np.concatenate(
         [
@@ -140,6 +136,12 @@ def sharpened(
     last = interface.normalization or interface.projection
     for variable in last.weights:
         variable.assign(keras.ops.convert_to_numpy(variable) * factors)
+    return other
+
+
+def _of_the_same_weights(model, task, recipe):
+    other = build_model(task, recipe)
+    other.set_weights(model.get_weights())
     return other
 
 

@@ -57,12 +57,12 @@ def run(options):
     path = Path(options.model)
     name = options.task_name
     model, task = runs.load(path, name, **arguments.given(options, TASKS[name]))
-    if options.strength_factor is not None:
-        recipe = runs.load_recipe(path)
-        model = training.sharpened(model, task, recipe, options.strength_factor)
-    if options.memory_size is not None:
-        recipe = runs.load_recipe(path)
-        model = training.resized(model, task, recipe, options.memory_size)
+    for change, value in (
+        (training.sharpened, options.strength_factor),
+        (training.resized, options.memory_size),
+    ):
+        if value is not None:
+            model = change(model, task, runs.load_recipe(path), value)
     if options.show:
         batch = training.test_batch(task, options.seed)
         first = Batch(*(part[: options.show] for part in batch))
