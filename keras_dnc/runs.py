@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_dnc.tasks import TASKS, Recipe, Task
+from keras_dnc.validation import nonnegative_integer
 
 MODEL_FILE = "model.keras"
 TASK_FILE = "task.json"
@@ -90,7 +91,11 @@ def _load_training(folder):
     file = folder / RECIPE_FILE
     saved = _read(file, "seed")
     seed, backend = saved.pop("seed"), saved.pop("backend", None)
-    return Recipe(**_completed(file, saved, Recipe)), seed, backend
+    saved = _completed(file, saved, Recipe)
+    try:
+        return Recipe(**saved), nonnegative_integer("seed", seed), backend
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def load_task(folder: Path, name: str | None = None, **options) -> Task:

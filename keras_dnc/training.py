@@ -175,8 +175,16 @@ def check(task: Task, recipe: Recipe, seed: int):
         # Files of training are read before an epoch, these after the last.
         test_batch(task, seed)
     else:
-        for lesson in (curriculum.lesson(task, recipe, []), task):
-            lesson.sample(1, np.random.default_rng(seed))
+        task.sample(1, np.random.default_rng(seed))
+        try:
+            first = curriculum.lesson(task, recipe, [])
+            first.sample(1, np.random.default_rng(seed))
+        except ValueError as error:
+            raise ValueError(
+                "`curriculum` must be 0 for a task of whose first lesson no "
+                "sequence can be drawn, or the lesson another. Received: "
+                f"curriculum={recipe.curriculum}, and in that lesson: {error}"
+            ) from error
 
 
 def train(
@@ -208,8 +216,8 @@ def train(
         The trained `keras.Model`.
 
     Raises:
-        ValueError: If what was saved is damaged, or of more epochs, or if the
-            task has no lengths for a curriculum.
+        ValueError: If what was saved is damaged, or of more epochs, if the
+            task has no lengths for a curriculum, or if it has no sequences.
         FloatingPointError: If the loss or a weight is no number any more. With
             `progress` it names the first tensor that was not, and the state
             after the epoch before stays.
@@ -225,6 +233,7 @@ def train(
         *([progress] if progress else []),
         *callbacks,
     ]
+    errors = []
     try:
         while not curriculum.is_over(task, recipe, scores):
             lesson = curriculum.lesson(task, recipe, scores)
@@ -234,7 +243,7 @@ def train(
                 _epochs(lesson, seed, range(done, recipe.epochs))
             )
             model.fit(
-                _batches(lesson, epochs, recipe.batch_size),
+                _batches(lesson, epochs, recipe.batch_size, errors),
                 steps_per_epoch=-(-count // recipe.batch_size),
                 initial_epoch=done,
                 epochs=recipe.epochs,
@@ -253,6 +262,11 @@ def train(
         )
         found = _first_not_finite(task, recipe, seed, progress)
         raise FloatingPointError(f"{error}. {kept}. {found}") from error
+    except Exception:
+        if errors:
+            # What the task says, in place of what TensorFlow makes of it.
+            raise errors[0] from None
+        raise
     return model
 
 
@@ -335,7 +349,7 @@ def _first_not_finite(task, recipe, seed, progress):
     lesson = curriculum.lesson(task, recipe, scores)
     epochs = _epochs(lesson, seed, [len(scores)])
     return diagnosis.first_not_finite(
-        model, _batches(lesson, epochs, recipe.batch_size)
+        model, _batches(lesson, epochs, recipe.batch_size, errors=[])
     )
 
 
@@ -359,10 +373,17 @@ def _counted(epochs):
     return len(first.inputs), itertools.chain([first], epochs)
 
 
-def _batches(task, epochs, size):
-    """Yields batches of inputs, targets and weights."""
-    for data in epochs:
-        yield from map(tuple, task.batches(data, size))
+def _batches(task, epochs, size, errors):
+    """Yields batches of inputs, targets and weights.
+
+    An error on the way is appended to some.
+    """
+    try:
+        for data in epochs:
+            yield from map(tuple, task.batches(data, size))
+    except Exception as error:
+        errors.append(error)
+        raise
 
 
 def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 from collections.abc import Iterable
 
 import keras
@@ -120,6 +121,23 @@ def boolean(name: str, value) -> bool:
             f"`{name}` must be True or False. Received: {name}={value!r}"
         )
     return bool(value)
+
+
+def string(name: str, value) -> str:
+    """Returns `value` as a string.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed: a string, or a path.
+
+    Raises:
+        ValueError: If `value` is neither.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(
+            f"`{name}` must be a string. Received: {name}={value!r}"
+        )
+    return os.fspath(value)
 
 
 def is_array(value) -> bool:

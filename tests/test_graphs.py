@@ -391,7 +391,7 @@ def test_thoughts_of_paths_are_the_edges_at_their_ends_and_between(task):
 
 
 @pytest.mark.parametrize("task", HINTED[1::2], **NAMED)
-def test_thoughts_of_families_lead_to_the_answer(task):
+def test_thoughts_of_families_lead_on_from_the_person(task):
     names = list(family.RELATIONS)
     lengths = set()
     for facts, (person, _, name), answer, of_step in thought_of(task, 400):
@@ -1166,8 +1166,48 @@ def test_questions_about_a_file_follow_from_the_seed(task):
 @pytest.mark.parametrize("task", WITHOUT_HINTS, **NAMED)
 def test_sequences_are_drawn_in_blocks(task, monkeypatch):
     monkeypatch.setattr(triples, "BLOCK", 7)
+    counts = []
+    questions = type(task).questions
+
+    def counted(self, count, rng):
+        counts.append(count)
+        return questions(self, count, rng)
+
+    monkeypatch.setattr(type(task), "questions", counted)
     drawn = list(sequences(task, 20))
+    assert max(counts) == 7
     assert len({tuple(facts) for facts, *_ in drawn}) == 20
+
+
+def test_questions_that_few_graphs_have_are_drawn_nevertheless():
+    task = GraphShortestPath(min_length=5, max_length=5, hints=False)
+    _, exist = task.questions(1000, np.random.default_rng(0))
+    assert 0.02 < exist.mean() < 0.1
+    # Here the last question takes more than a hundred graphs.
+    batch = task.sample(1000, np.random.default_rng(1))
+    assert (batch.weights.sum(1) == 5).all()
+
+
+def test_questions_that_no_graph_has_are_refused():
+    task = GraphShortestPath(min_length=8, max_length=9, hints=False)
+    message = "1000 graphs in a row .*max_length=9, max_nodes=8"
+    with pytest.raises(ValueError, match=message):
+        task.sample(1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "task, lengths",
+    [
+        (GraphTraversal(graph="underground", max_length=3), [1, 2, 3]),
+        (GraphShortestPath(graph="underground"), [1, 2, 3]),
+        (FamilyInference(graph="family"), [2, 3]),
+    ],
+)
+def test_the_graph_of_a_file_does_not_grow(task, lengths):
+    assert task.grows == ("max_length",)
+    lessons = task.lessons()
+    assert [lesson.max_length for lesson in lessons] == lengths
+    assert lessons[-1] == task
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -569,6 +569,39 @@ def test_extensions_of_the_recipe_reach_the_network():
     assert plain.get_config()["link_storage"] is None
 
 
+@pytest.mark.parametrize(
+    "option", ["--sharpness", "--sparse-links=2", "--link-storage=float16"]
+)
+def test_what_reading_by_content_alone_has_not_is_refused(
+    option, tmp_path, capsys
+):
+    words = ["train", "graph-shortest-path", f"--out={tmp_path / 'out'}"]
+    assert main([*words, option]) == 1
+    name = option[2:].partition("=")[0].replace("-", "_")
+    assert (
+        f"`{name}` must not be given with content_only"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (
+            ["graph-shortest-path", "--min-length=3"],
+            "max_length=3, max_nodes=4",
+        ),
+        (["family-inference", "--min-people=3"], "max_length=2, max_people=3"),
+    ],
+)
+def test_a_lesson_without_sequences_is_named(words, message, tmp_path, capsys):
+    assert main(["train", *words, f"--out={tmp_path / 'out'}"]) == 1
+    error = capsys.readouterr().err
+    assert "`curriculum` must be 0 for a task of whose first lesson" in error
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["sparse_links", "bypass_dropout"])
 def test_a_negative_setting_of_an_extension_is_refused(name):
     with pytest.raises(ValueError, match=f"`{name}` must be .* at least 0"):

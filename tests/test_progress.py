@@ -216,6 +216,27 @@ def test_each_epoch_has_sequences_of_its_own():
     assert rows(again) == epochs[1]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exhausted(Echo):
+    """A task that has no sequences after the second epoch."""
+
+    drawn: list = dataclasses.field(default_factory=list)
+
+    def training_data(self, rng):
+        self.drawn.append(1)
+        if len(self.drawn) > 2:
+            raise ValueError("line 3: no more")
+        return super().training_data(rng)
+
+
+def test_what_a_task_says_is_what_the_training_says(tmp_path):
+    task = Exhausted(sequences=16)
+    place = Progress(made(tmp_path / "out"))
+    with pytest.raises(ValueError, match="^line 3: no more$"):
+        training.train(task, RECIPE, 3, place, verbose=0)
+    assert place.epochs == 2
+
+
 class Fixed(Task):
     """A task whose sequences are the same in each epoch, but for the order."""
 
@@ -553,6 +574,23 @@ def test_a_failure_after_training_loses_nothing(tmp_path, monkeypatch):
     assert len(logged(out)) == 1 + 1
 
 
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    out, new = made(tmp_path / "out"), made(tmp_path / "new")
+    (out / "old").write_text("old")
+    rename = pathlib.Path.rename
+
+    def fail(path, target):
+        if path == new:
+            raise PermissionError("in use")
+        return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", fail)
+    with pytest.raises(PermissionError):
+        output.rename(new, out)
+    assert (out / "old").read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [new, out]
+
+
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_what_is_no_folder_is_not_replaced(kind, tmp_path, capsys):
     out, target = tmp_path / "out", made(tmp_path / "target")
@@ -584,6 +622,27 @@ def test_a_damaged_recipe_is_named(cut_off, capsys):
         words = ["train", "echo", "--resume", f"--out={cut_off}"]
         assert main(words) == 1
         assert "training.json: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seed", "x", "`seed` must be an integer"),
+        ("seed", -1, "`seed` must be an integer"),
+        ("epochs", "3", "`epochs` must be a positive integer"),
+        ("lstm", "no", "`lstm` must be True or False"),
+        ("link_storage", 16, "`link_storage` must be a string"),
+    ],
+)
+def test_a_damaged_setting_is_named_with_its_file(
+    name, value, message, tmp_path
+):
+    runs.save_settings(tmp_path, Echo(), Echo.recipe, seed=3)
+    path = tmp_path / "training.json"
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps({**saved, name: value}))
+    with pytest.raises(ValueError, match=f"training.json: {message}"):
+        runs.load_settings(tmp_path, "echo")
 
 
 def test_an_option_that_came_later_is_as_things_were_before(tmp_path):
@@ -764,6 +823,18 @@ def test_a_seed_that_is_none_is_refused(words, seed, capsys):
     with pytest.raises(SystemExit):
         main([*words, f"--seed={seed}"])
     assert "argument --seed: expected a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_of_a_file_that_is_none_is_refused(seed, tmp_path, capsys):
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"seed: {seed}\n")
+    out = tmp_path / "out"
+    assert main(["train", "echo", f"--settings={path}", f"--out={out}"]) == 1
+    assert (
+        f"settings.yaml: expected a seed from 0 to 4294967295. Received: {seed}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])

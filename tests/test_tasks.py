@@ -1,5 +1,7 @@
 """The generated tasks, against a reader that walks each sequence."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from keras_dnc.tasks import (
     Copy,
     Echo,
     GeneratedTask,
+    GraphShortestPath,
     KeyValueRecall,
     PrioritySort,
     RepeatCopy,
@@ -482,6 +485,30 @@ def test_copy_counts_wrong_bits():
 def test_a_bad_option_is_named(task, name, value):
     with pytest.raises(ValueError, match=rf"`{name}` must be .* Received: "):
         task(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hints": "no"}, "`hints` must be True or False. .*'no'"),
+        ({"graph": 3}, "`graph` must be a string. .*graph=3"),
+    ],
+)
+def test_an_option_of_another_type_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        GraphShortestPath(**options)
+
+
+def test_options_of_numpy_and_paths_are_saved(tmp_path):
+    path = tmp_path / "graph.csv"
+    path.write_text("source,destination,edge\na,b,one\nb,a,one\n")
+    given = {"graph": path, "max_length": np.int64(2), "hints": np.False_}
+    task = GraphShortestPath(**given)
+    recipe = dataclasses.replace(task.recipe, target=np.float32(0.5))
+    runs.save_settings(tmp_path, task, recipe, seed=0)
+    loaded = runs.load_settings(tmp_path, task.name)
+    assert loaded == (task, recipe, 0)
+    assert task.graph == str(path)
 
 
 def test_a_minimum_above_the_maximum_is_named():

@@ -116,8 +116,13 @@ def rename(folder: Path, out: Path):
     with tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.name}-old-"
     ) as old:
-        out.rename(Path(old, out.name))
-        folder.rename(out)
+        kept = Path(old, out.name)
+        out.rename(kept)
+        try:
+            folder.rename(out)
+        except BaseException:
+            kept.rename(out)
+            raise
 
 
 def print_saved(out: Path):

@@ -108,6 +108,11 @@ def _with_settings(options):
         options.settings, TASKS[options.task_name], Recipe, seed=int
     )
     seed = loaded.pop("seed", None)
+    if seed is not None and not 0 <= seed < arguments.SEEDS:
+        raise ValueError(
+            f"{options.settings}: expected a seed from 0 to "
+            f"{arguments.SEEDS - 1}. Received: {seed}"
+        )
     if options.seed is None and options.seeds is None:
         loaded["seed"] = seed
     else:

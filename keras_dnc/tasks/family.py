@@ -98,7 +98,8 @@ class FamilyInference(TriplesTask):
     max_people: int = option(12, "most people of a random tree")
     hints: bool = option(
         False,
-        "targets at silent steps, too: the relations that lead to the answer",
+        "targets at silent steps, too: the relations that lead on from the "
+        "person",
         training=True,
         before=False,
     )
@@ -107,7 +108,7 @@ class FamilyInference(TriplesTask):
     summary = "infer how people of a family tree are related"
     # A slot for each of the facts.
     recipe = dataclasses.replace(TriplesTask.recipe, memory_size=64)
-    grows = ("max_length", "max_people")
+    largest = "max_people"
 
     def __post_init__(self):
         super().__post_init__()
@@ -183,7 +184,10 @@ class FamilyInference(TriplesTask):
         return Questions(facts, query, answer), is_only.any((1, 2))
 
     def thoughts(self, asked: Questions) -> np.ndarray | None:
-        """Returns the told relations that lead to the answer, step by step.
+        """Returns the told relations that lead on from the person, by step.
+
+        Those are of the kind that the relation takes at that step; some lead
+        to someone from whom it does not go on.
 
         Args:
             asked: Family trees, and a question about each.

@@ -36,7 +36,7 @@ class PlaneTask(TriplesTask):
         before=0.0,
     )
 
-    grows = ("max_length", "max_nodes")
+    largest = "max_nodes"
 
     def __post_init__(self):
         super().__post_init__()

@@ -8,11 +8,13 @@ import keras
 import numpy as np
 
 from keras_dnc.validation import (
+    boolean,
     fraction,
     nonnegative_integer,
     nonnegative_number,
     positive_integer,
     positive_number,
+    string,
 )
 
 
@@ -67,18 +69,22 @@ class Settings:
     """Options whose numbers must be positive, or zero where they may be.
 
     Raises:
-        ValueError: If a number is not.
+        ValueError: If a number is not, or an option is of another type.
     """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             zero = field.metadata.get("zero", False)
-            if field.type is int:
-                check = nonnegative_integer if zero else positive_integer
-                check(field.name, getattr(self, field.name))
-            if field.type is float:
-                check = nonnegative_number if zero else positive_number
-                check(field.name, getattr(self, field.name))
+            check = {
+                int: nonnegative_integer if zero else positive_integer,
+                float: nonnegative_number if zero else positive_number,
+                bool: boolean,
+                str: string,
+            }.get(field.type)
+            if check:
+                value = check(field.name, getattr(self, field.name))
+                # As it is saved, where NumPy's numbers and paths were given.
+                object.__setattr__(self, field.name, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,6 +157,17 @@ class Recipe(Settings):
                 raise ValueError(
                     f"`{name}` must not be given for an LSTM, which has no "
                     f"memory. Received: {name}={getattr(self, name)}"
+                )
+        for name in (
+            ("sharpness", "sparse_links", "link_storage")
+            if self.content_only
+            else ()
+        ):
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must not be given with content_only, which "
+                    f"reads without links. Received: "
+                    f"{name}={getattr(self, name)}"
                 )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -28,8 +28,8 @@ SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences that are drawn at a time, so that memory stays small.
 BLOCK = 1000
-# How often graphs are drawn until one has a question.
-ATTEMPTS = 100
+# Graphs that are drawn until one has a question.
+FRUITLESS = 1000
 
 
 class Questions(NamedTuple):
@@ -160,11 +160,16 @@ class TriplesTask(GeneratedTask):
 
     Source: Graves et al. (2016), Methods, *Graph task descriptions*.
 
+    Attributes:
+        largest: The name of the option for the largest size of a random graph.
+
     Raises:
         ValueError: If an option is out of its range, or the graph is none that
             the task can ask about.
         FileNotFoundError: If `graph` names no file.
     """
+
+    largest: ClassVar[str]
 
     min_length: int = option(1, "fewest edges of a path")
     max_length: int = option(3, "most edges of a path")
@@ -204,6 +209,11 @@ class TriplesTask(GeneratedTask):
                         f"{self.graph}: expected at most {LABELS} names of "
                         f"{part}, one for each label. Received: {len(names)}"
                     )
+
+    @property
+    def grows(self) -> tuple[str, ...]:
+        """The length of a path, and with it the size of random graphs."""
+        return ("max_length",) if self.graph else ("max_length", self.largest)
 
     @functools.cached_property
     def loaded(self) -> Graph:
@@ -326,21 +336,24 @@ class TriplesTask(GeneratedTask):
 
     def _asked(self, count, rng):
         """Draws graphs until there are as many questions as wanted."""
-        drawn, missing = [], count
-        # The graph of a file is the same in each attempt.
-        attempts = 1 if self.graph else ATTEMPTS
-        for _ in range(attempts):
+        drawn, missing, fruitless = [], count, 0
+        # The graph of a file is the same each time.
+        most = 1 if self.graph else FRUITLESS
+        while missing:
             questions, exist = self.questions(missing, rng)
             drawn.append([part[exist] for part in questions])
             missing -= int(exist.sum())
-            if not missing:
-                return Questions(*map(np.concatenate, zip(*drawn, strict=True)))
-        raise ValueError(
-            "`min_length` and `max_length` must be lengths that questions "
-            f"about these graphs can have. In {attempts} draws there were not "
-            f"enough. Received: min_length={self.min_length}, "
-            f"max_length={self.max_length}"
-        )
+            fruitless = 0 if exist.any() else fruitless + len(exist)
+            if fruitless >= most:
+                sizes = [f"{name}={getattr(self, name)}" for name in self.grows]
+                raise ValueError(
+                    "`min_length` and `max_length` must be lengths that "
+                    "questions about these graphs can have, and of "
+                    f"{fruitless} graphs in a row none has such a question. "
+                    f"Received: min_length={self.min_length}, "
+                    + ", ".join(sizes)
+                )
+        return Questions(*map(np.concatenate, zip(*drawn, strict=True)))
 
     def compile_arguments(self) -> dict:
         """Cross-entropy of the digits, and the share of right triples."""
