@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import itertools
 import math
+import tracemalloc
 
 import keras
 import numpy as np
@@ -1177,6 +1178,19 @@ def test_sequences_are_drawn_in_blocks(task, monkeypatch):
     drawn = list(sequences(task, 20))
     assert max(counts) == 7
     assert len({tuple(facts) for facts, *_ in drawn}) == 20
+
+
+def test_the_distances_of_large_graphs_take_little_memory(tmp_path):
+    file = tmp_path / "ring.csv"
+    rows = [f"{i},{(i + 1) % 300},line" for i in range(300)]
+    file.write_text("\n".join(["source,destination,edge", *rows]))
+    task = GraphShortestPath(graph=str(file), hints=False)
+    tracemalloc.start()
+    task.sample(200, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # With all 200 at a time it would be 325 MB.
+    assert peak < 160e6
 
 
 def test_questions_that_few_graphs_have_are_drawn_nevertheless():

@@ -26,7 +26,6 @@ LABELS = 1000
 # A mean of equal digits may be a little less than 1.
 SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
-# Sequences that are drawn at a time, so that memory stays small.
 BLOCK = 1000
 # Graphs that are drawn until one has a question.
 FRUITLESS = 1000
@@ -215,6 +214,11 @@ class TriplesTask(GeneratedTask):
         """The length of a path, and with it the size of random graphs."""
         return ("max_length",) if self.graph else ("max_length", self.largest)
 
+    @property
+    def block(self) -> int:
+        """Sequences that are drawn at a time, so that memory stays small."""
+        return BLOCK
+
     @functools.cached_property
     def loaded(self) -> Graph:
         """The graph that `graph` names."""
@@ -312,7 +316,7 @@ class TriplesTask(GeneratedTask):
         return self._blocks(self.test_sequences, rng, lambda asked: None)
 
     def _blocks(self, count, rng, thoughts):
-        sizes = np.diff([*range(0, count, BLOCK), count])
+        sizes = np.diff([*range(0, count, self.block), count])
         blocks = [self._block(size, rng, thoughts) for size in sizes]
         return Batch(*map(np.concatenate, zip(*blocks, strict=True)))
 
