@@ -259,6 +259,7 @@ def test_what_cannot_be_traced_is_named(words, message, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 
+@pytest.mark.slow
 def test_a_memory_of_other_size_has_the_weights_of_training(
     tmp_path, untrained, capsys
 ):
@@ -330,6 +331,7 @@ def test_a_model_looks_more_sharply_and_does_all_else_as_it_did(layer_norm):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.slow
 def test_a_strength_factor_changes_figures_and_must_be_positive(
     tmp_path, untrained, capsys
 ):

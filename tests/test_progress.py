@@ -265,7 +265,7 @@ FILE_OPERATIONS = [
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(count, marks=() if count in (1, 9) else pytest.mark.slow)
+        pytest.param(count, marks=() if count == 9 else pytest.mark.slow)
         for count in range(24)
     ],
 )
