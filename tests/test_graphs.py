@@ -1204,9 +1204,12 @@ def test_questions_that_few_graphs_have_are_drawn_nevertheless():
 
 def test_questions_that_no_graph_has_are_refused():
     task = GraphShortestPath(min_length=8, max_length=9, hints=False)
-    message = "1000 graphs in a row .*max_length=9, max_nodes=8"
+    message = "none of 1000 in a row .*max_length=9, max_nodes=8"
     with pytest.raises(ValueError, match=message):
         task.sample(1, np.random.default_rng(0))
+    longer = GraphShortestPath(graph="family", min_length=8, max_length=9)
+    with pytest.raises(ValueError, match=r"this one .*max_length=9$"):
+        longer.sample(3, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -147,27 +147,27 @@ class Recipe(Settings):
         super().__post_init__()
         for name in ("target", "curriculum"):
             fraction(name, getattr(self, name))
-        # Its number of weights is that of the DNC, which these don't change.
-        for name in (
-            ("bypass_dropout", "deallocation", "sparse_links", "link_storage")
-            if self.lstm
-            else ()
-        ):
-            if getattr(self, name):
+        if self.lstm:
+            # Its number of weights is that of the DNC, which these leave.
+            self._refuse(
+                "for an LSTM, which has no memory",
+                *("bypass_dropout", "deallocation"),
+                *("sparse_links", "link_storage"),
+            )
+        if self.content_only:
+            self._refuse(
+                "with content_only, which reads without links",
+                *("sharpness", "sparse_links", "link_storage"),
+            )
+
+    def _refuse(self, where, *names):
+        """Refuses options where they would do nothing."""
+        for name in names:
+            value = getattr(self, name)
+            if value:
                 raise ValueError(
-                    f"`{name}` must not be given for an LSTM, which has no "
-                    f"memory. Received: {name}={getattr(self, name)}"
-                )
-        for name in (
-            ("sharpness", "sparse_links", "link_storage")
-            if self.content_only
-            else ()
-        ):
-            if getattr(self, name):
-                raise ValueError(
-                    f"`{name}` must not be given with content_only, which "
-                    f"reads without links. Received: "
-                    f"{name}={getattr(self, name)}"
+                    f"`{name}` must not be given {where}. Received: "
+                    f"{name}={value}"
                 )
 
 

@@ -26,6 +26,7 @@ LABELS = 1000
 # A mean of equal digits may be a little less than 1.
 SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
+# Sequences of graphs that are not large, drawn at a time.
 BLOCK = 1000
 # Graphs that are drawn until one has a question.
 FRUITLESS = 1000
@@ -352,9 +353,13 @@ class TriplesTask(GeneratedTask):
                 sizes = [f"{name}={getattr(self, name)}" for name in self.grows]
                 raise ValueError(
                     "`min_length` and `max_length` must be lengths that "
-                    "questions about these graphs can have, and of "
-                    f"{fruitless} graphs in a row none has such a question. "
-                    f"Received: min_length={self.min_length}, "
+                    "questions about these graphs can have, and "
+                    + (
+                        "this one has no such question"
+                        if self.graph
+                        else f"none of {fruitless} in a row has such a question"
+                    )
+                    + f". Received: min_length={self.min_length}, "
                     + ", ".join(sizes)
                 )
         return Questions(*map(np.concatenate, zip(*drawn, strict=True)))
