@@ -243,7 +243,7 @@ def train(
                 _epochs(lesson, seed, range(done, recipe.epochs))
             )
             model.fit(
-                _batches(lesson, epochs, recipe.batch_size, errors),
+                _noted(_batches(lesson, epochs, recipe.batch_size), errors),
                 steps_per_epoch=-(-count // recipe.batch_size),
                 initial_epoch=done,
                 epochs=recipe.epochs,
@@ -349,7 +349,7 @@ def _first_not_finite(task, recipe, seed, progress):
     lesson = curriculum.lesson(task, recipe, scores)
     epochs = _epochs(lesson, seed, [len(scores)])
     return diagnosis.first_not_finite(
-        model, _batches(lesson, epochs, recipe.batch_size, errors=[])
+        model, _batches(lesson, epochs, recipe.batch_size)
     )
 
 
@@ -373,14 +373,16 @@ def _counted(epochs):
     return len(first.inputs), itertools.chain([first], epochs)
 
 
-def _batches(task, epochs, size, errors):
-    """Yields batches of inputs, targets and weights.
+def _batches(task, epochs, size):
+    """Yields batches of inputs, targets and weights."""
+    for data in epochs:
+        yield from map(tuple, task.batches(data, size))
 
-    An error on the way is appended to some.
-    """
+
+def _noted(batches, errors):
+    """Yields batches, and appends to a list the error that ends them."""
     try:
-        for data in epochs:
-            yield from map(tuple, task.batches(data, size))
+        yield from batches
     except Exception as error:
         errors.append(error)
         raise
