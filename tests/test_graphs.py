@@ -1193,18 +1193,24 @@ def test_the_distances_of_large_graphs_take_little_memory(tmp_path):
     assert peak < 160e6
 
 
-def test_questions_that_few_graphs_have_are_drawn_nevertheless():
-    task = GraphShortestPath(min_length=5, max_length=5, hints=False)
-    _, exist = task.questions(1000, np.random.default_rng(0))
-    assert 0.02 < exist.mean() < 0.1
-    # Here the last question takes more than a hundred graphs.
-    batch = task.sample(1000, np.random.default_rng(1))
-    assert (batch.weights.sum(1) == 5).all()
+@pytest.mark.parametrize(
+    "length, least, most", [(5, 0.02, 0.1), (6, 0.002, 0.02)]
+)
+def test_questions_that_few_graphs_have_are_drawn_nevertheless(
+    length, least, most
+):
+    task = GraphShortestPath(min_length=length, max_length=length, hints=False)
+    _, exist = task.questions(10_000, np.random.default_rng(0))
+    assert least < exist.mean() < most
+    for count in (1, 300):
+        batch = task.sample(count, np.random.default_rng(1))
+        assert len(batch.inputs) == count
+        assert (batch.weights.sum(1) == length).all()
 
 
 def test_questions_that_no_graph_has_are_refused():
     task = GraphShortestPath(min_length=8, max_length=9, hints=False)
-    message = "none of 1000 in a row .*max_length=9, max_nodes=8"
+    message = "none of 10001 in a row .*max_length=9, max_nodes=8"
     with pytest.raises(ValueError, match=message):
         task.sample(1, np.random.default_rng(0))
     longer = GraphShortestPath(graph="family", min_length=8, max_length=9)

@@ -28,8 +28,8 @@ SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences of graphs that are not large, drawn at a time.
 BLOCK = 1000
-# Graphs that are drawn until one has a question.
-FRUITLESS = 1000
+# Graphs without a question, one after another, that are taken for all.
+FRUITLESS = 10_000
 
 
 class Questions(NamedTuple):
@@ -345,10 +345,13 @@ class TriplesTask(GeneratedTask):
         # The graph of a file is the same each time.
         most = 1 if self.graph else FRUITLESS
         while missing:
-            questions, exist = self.questions(missing, rng)
-            drawn.append([part[exist] for part in questions])
-            missing -= int(exist.sum())
-            fruitless = 0 if exist.any() else fruitless + len(exist)
+            # After a round without any, few may have one: many are drawn.
+            tried = self.block if fruitless else missing
+            questions, exist = self.questions(tried, rng)
+            found = np.flatnonzero(exist)[:missing]
+            drawn.append([part[found] for part in questions])
+            missing -= len(found)
+            fruitless = 0 if len(found) else fruitless + tried
             if fruitless >= most:
                 sizes = [f"{name}={getattr(self, name)}" for name in self.grows]
                 raise ValueError(
