@@ -68,6 +68,9 @@ class ReadOnce(keras.StatelessScope):
             return value
         # What `variable.value` returns may be cast to half precision.
         value = variable._value
+        if value is None:
+            # It will be there once Keras has built the layers around this.
+            return variable._initializer(variable._shape, dtype=variable._dtype)
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 

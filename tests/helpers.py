@@ -55,6 +55,38 @@ class DotProduct(keras_dnc.ContentAddressing):
         return ops.matmul(keys, ops.transpose(memory, (0, 2, 1)))
 
 
+@keras.saving.register_keras_serializable(package="keras_dnc_tests")
+class Subclassed(keras.Model):
+    """A model that makes its layer itself, and that Keras builds by tracing."""
+
+    def __init__(self, kind, config, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.config = config
+        cls = keras.saving.get_registered_object(kind) or getattr(
+            keras.layers, kind
+        )
+        self.layer = cls.from_config(config)
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+    def get_config(self):
+        return {"kind": self.kind, "config": self.config}
+
+
+def save_in_a_subclass(model, folder):
+    """Saves a Sequential's last layer in a `Subclassed`; returns it loaded."""
+    path = folder / "subclassed.keras"
+    layer = model.layers[-1]
+    kind = keras.saving.get_registered_name(type(layer))
+    outer = Subclassed(kind, layer.get_config())
+    outer(np.zeros([2 if size is None else size for size in model.input_shape]))
+    outer.set_weights(model.get_weights())
+    outer.save(path)
+    return keras.saving.load_model(path)
+
+
 def _stack():
     return keras.layers.StackedRNNCells(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)]

@@ -20,6 +20,7 @@ from helpers import (
     assert_differ,
     assert_equal,
     randomize,
+    save_in_a_subclass,
     sequences,
 )
 from keras import ops
@@ -596,7 +597,14 @@ def clone(model, folder):
     return other
 
 
-ROUNDTRIPS = [save_whole, save_weights, through_pickle, through_deepcopy, clone]
+ROUNDTRIPS = [
+    save_whole,
+    save_in_a_subclass,
+    save_weights,
+    through_pickle,
+    through_deepcopy,
+    clone,
+]
 # By default these go through everything; another process, below, loads every
 # kind from a file.
 OFTEN = {"DenseFlipout", "LSTMCellFlipout", "BayesianDNC"}

@@ -29,6 +29,7 @@ from helpers import (
     make_cell,
     make_dnc,
     randomize,
+    save_in_a_subclass,
     sequences,
 )
 
@@ -291,6 +292,10 @@ LAYERS = {
         make_cell(controller=keras.layers.GRUCell(4))
     ),
     "Bidirectional": lambda: keras.layers.Bidirectional(make_dnc()),
+    "BidirectionalDNC": lambda: keras_dnc.BidirectionalDNC(
+        UNITS, 4, backward=3, **SIZES
+    ),
+    "checkpointed": lambda: make_dnc(checkpoint_every=2, learned_memory=True),
     "in_a_stack": lambda: keras.layers.RNN(
         keras.layers.StackedRNNCells([make_cell(), keras.layers.GRUCell(3)])
     ),
@@ -337,7 +342,14 @@ def clone(model, folder):
     return other
 
 
-ROUNDTRIPS = [save_whole, save_weights, through_pickle, through_deepcopy, clone]
+ROUNDTRIPS = [
+    save_whole,
+    save_in_a_subclass,
+    save_weights,
+    through_pickle,
+    through_deepcopy,
+    clone,
+]
 # By default every kind goes through a file, and these through all else.
 OFTEN = {"int", "Sequential", "replaced"}
 SELDOM = {*EXTENDED} - TOGETHER

@@ -191,7 +191,13 @@ class Variational:
             autocast=False,
         )
         self._kl_factor = _Untracked(
-            keras.Variable(1.0, dtype=self._kl_weight.dtype, trainable=False)
+            keras.Variable(
+                # A number could not be set while a layer around this is built.
+                "ones",
+                shape=(),
+                dtype=self._kl_weight.dtype,
+                trainable=False,
+            )
         )
         super().build(input_shape)
 
