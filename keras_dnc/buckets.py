@@ -27,7 +27,7 @@ def pad_to_buckets(
 
     Args:
         dataset: Pairs of inputs, of shape `(T, ...)` with any `T`, and
-            targets.
+            targets. No axis but that of time may be of unknown length.
         lengths: The lengths `T` of the batches, ascending.
         batch_size: The number `B` of sequences in a batch.
         targets_per_step: Whether the targets are sequences too, of shape
@@ -44,8 +44,8 @@ def pad_to_buckets(
 
     Raises:
         ValueError: If `lengths` are not ascending positive integers, the
-            dataset is not one of pairs of tensors with an axis of time, or
-            the inputs' dtype has no `padding_value`.
+            dataset is not one of pairs of tensors with an axis of time and
+            else of known shape, or the inputs' dtype has no `padding_value`.
         tf.errors.InvalidArgumentError: While the dataset is read, if a
             sequence is longer than all `lengths`, or its targets are not as
             long as its inputs.
@@ -97,12 +97,18 @@ def pad_to_buckets(
 
     weighted = dataset.map(with_weights)
     inputs, *others = weighted.element_spec
+    # What is None here is padded to the length of a bucket.
+    shapes = [[None, *inputs.shape[1:]]] + [
+        [None, *other.shape[1:]] if targets_per_step else other.shape
+        for other in others
+    ]
     return weighted.bucket_by_sequence_length(
         lambda inputs, *_: tf.shape(inputs)[0],
         # A bucket of `tf.data` ends before its boundary.
         bucket_boundaries=[length + 1 for length in lengths],
         # One more for longer sequences, of which there are none.
         bucket_batch_sizes=[batch_size] * (len(lengths) + 1),
+        padded_shapes=tuple(shapes),
         padding_values=(
             _padding(padding_value, inputs.dtype),
             *(tf.zeros((), other.dtype) for other in others),
@@ -124,11 +130,19 @@ def _check_pairs(spec, targets_per_step):
             f"Received one of: {spec}"
         )
     for name, part in zip(("inputs", "targets"), spec, strict=True):
-        if part.shape.rank == 0 and (name == "inputs" or targets_per_step):
+        has_time = name == "inputs" or targets_per_step
+        if part.shape.rank == 0 and has_time:
             raise ValueError(
                 f"The {name} of `dataset` must have the shape (T, ...). With "
                 "`targets_per_step=False` there may be one target for a "
                 f"sequence. Received {name} of: {part}"
+            )
+        if part.shape.rank is None or None in part.shape[has_time:]:
+            raise ValueError(
+                f"The {name} of `dataset` must be of known shape"
+                + (", but for the axis of time" if has_time else "")
+                + ". `output_signature` of `tf.data.Dataset.from_generator`, "
+                f"or `tf.ensure_shape`, tells it. Received {name} of: {part}"
             )
 
 
@@ -136,8 +150,10 @@ def _padding(value, dtype):
     """Returns a number as a scalar of a dtype that must have it."""
     import tensorflow as tf
 
-    if dtype.is_integer and not (
-        dtype.min <= value <= dtype.max and float(value).is_integer()
+    is_number = dtype.is_integer or dtype.is_floating or dtype.is_bool
+    if not is_number or (
+        dtype.is_integer
+        and not (dtype.min <= value <= dtype.max and float(value).is_integer())
     ):
         raise ValueError(
             "`padding_value` must be a number of the inputs' dtype "

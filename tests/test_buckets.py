@@ -68,6 +68,59 @@ def test_a_sequence_may_have_one_target():
     assert sorted(numbers) == list(range(1, len(LENGTHS) + 1))
 
 
+def test_one_target_of_several_numbers_is_not_padded():
+    pairs = dataset(targets=lambda sequence: np.zeros(5, "float32"))
+    pairs = pairs.map(lambda x, y: (x, tf.ensure_shape(y, [5])))
+    for inputs, targets in keras_dnc.pad_to_buckets(
+        pairs, [8, 12], 5, targets_per_step=False
+    ):
+        assert inputs.shape[1] == 8
+        assert targets.shape[1:] == (5,)
+
+
+@pytest.mark.parametrize("known", ["both", "inputs"])
+def test_sequences_of_a_known_length_are_padded_too(known):
+    pairs = dataset([7] * 4).map(
+        lambda x, y: (
+            tf.ensure_shape(x, [7, 2]),
+            tf.ensure_shape(y, [7, 2]) if known == "both" else y,
+        )
+    )
+    for batch in keras_dnc.pad_to_buckets(pairs, [4, 12], 4):
+        inputs, targets, weights = (part.numpy() for part in batch)
+        assert inputs.shape == targets.shape == (4, 12, 2)
+        assert (inputs[:, 7:] == 0).all()
+        assert (targets[:, 7:] == 0).all()
+        assert weights.tolist() == [[1] * 7 + [0] * 5] * 4
+
+
+def unknown(name, shape):
+    """Pairs of which the inputs or the targets have a shape less known."""
+
+    def forget(x, y):
+        parts = {"inputs": x, "targets": y}
+        parts[name] = tf.py_function(lambda x: x, [parts[name]], x.dtype)
+        if shape is not None:
+            parts[name].set_shape(shape)
+        return tuple(parts.values())
+
+    return dataset().map(forget)
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+@pytest.mark.parametrize("shape", [None, [None, None]])
+def test_but_for_time_the_shape_must_be_known(name, shape):
+    with pytest.raises(ValueError, match=f"{name} .* known shape, but .*time"):
+        keras_dnc.pad_to_buckets(unknown(name, shape), [8], 2)
+
+
+def test_one_target_must_be_of_known_shape():
+    with pytest.raises(ValueError, match=r"targets .* known shape\."):
+        keras_dnc.pad_to_buckets(
+            unknown("targets", [None, 2]), [8], 2, targets_per_step=False
+        )
+
+
 def test_batches_that_are_not_full_can_be_left_out():
     batches = keras_dnc.pad_to_buckets(
         dataset(), [4, 8], 4, drop_remainder=True
@@ -118,6 +171,12 @@ def test_integers_are_padded_with_what_their_dtype_has(padding_value):
         assert set(inputs[:, -1, 0].numpy()) == {255, 11}
     with pytest.raises(ValueError, match="number of the inputs' dtype uint8"):
         keras_dnc.pad_to_buckets(bytes_, [8], 2, padding_value=padding_value)
+
+
+def test_words_are_padded_with_no_number():
+    words = dataset().map(lambda x, y: (tf.as_string(x), y))
+    with pytest.raises(ValueError, match="number of the inputs' dtype string"):
+        keras_dnc.pad_to_buckets(words, [8], 2)
 
 
 def test_a_sequence_that_no_bucket_holds_is_an_error():
