@@ -85,18 +85,21 @@ class PassesDropoutMasks(DropoutRNNCell):
                 cell.reset_recurrent_dropout_mask()
 
 
-def dropout_masks(cell: PassesDropoutMasks) -> list[tuple[object, str]]:
+def dropout_masks(cell) -> list[tuple[object, str]]:
     """Returns cells and the names under which they hold masks.
 
     Args:
-        cell: A cell with cells inside.
+        cell: A cell, maybe with cells inside.
     """
-    return [
-        (holder, name)
-        for holder in [cell, *_cells(cell.controller)]
+    masks = [
+        (cell, name)
         for name in ("_dropout_mask", "_recurrent_dropout_mask", "_bypass_mask")
-        if getattr(holder, name, None) is not None
+        if getattr(cell, name, None) is not None
     ]
+    if isinstance(cell, PassesDropoutMasks):
+        for inner in _cells(cell.controller):
+            masks += dropout_masks(inner)
+    return masks
 
 
 def _cells(controller) -> list:

@@ -267,7 +267,8 @@ def _by_steps(cell, sequences, mask, initial_state, zeros=False):
         initial_state = cell.get_initial_state(batch_size)
     if mask is None:
         mask = ops.ones((batch_size, time), "bool")
-    mask = ops.convert_to_tensor(mask, "bool")
+    # Keras' loop takes a mask of shape (B, T, 1) too.
+    mask = ops.reshape(ops.convert_to_tensor(mask, "bool"), (batch_size, time))
     state = cell.unpack_state(initial_state)
     outputs = ops.zeros((batch_size, cell.units), cell.compute_dtype)
     steps = []

@@ -95,8 +95,17 @@ class ReadOnce(keras.StatelessScope):
                 "layers and batch normalization do. Received a change of: "
                 f"{variable.path}"
             )
+        if id(variable) in self.state_mapping:
+            raise ValueError(
+                "A layer in the cell changes, at a time step, a weight that is "
+                "read once for all steps, as spectral normalization does. "
+                "Unroll the loop (`unroll=True`), or use "
+                "`keras.layers.RNN(DNCCell(...))`. Received a change of: "
+                f"{variable.path}"
+            )
         if self.original_scope is None:
-            variable.value.assign(value)
+            # `variable.value` may be a tensor, cast to half precision.
+            variable._direct_assign(value)
         else:
             self.original_scope.add_update(update)
 

@@ -328,6 +328,32 @@ class Noisy(keras.layers.Layer):
         return inputs + noise
 
 
+def test_the_dropout_of_a_cell_within_the_controller_is_drawn_once():
+    inner = {"units": 4, "controller": 5, "dropout": 0.5, "bypass_dropout": 0.5}
+    gradients = []
+    for every in (None, 4):
+        controller = keras_dnc.DNCCell(**inner, seed=1, **SIZES)
+        layer = keras_dnc.DNC(
+            UNITS, controller, checkpoint_every=every, **SIZES
+        )
+        layer.build((None, None, FEATURES))
+        randomize(layer)
+
+        @tf.function
+        def gradient(layer=layer):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(layer(data(), training=True)))
+            return loss, *tape.gradient(
+                loss, [v.value for v in layer.trainable_variables]
+            )
+
+        gradients.append(gradient())
+        assert layer.held() == []
+    for one, other in zip(*gradients, strict=True):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_a_step_that_changes_variables_is_refused():
     layer = keras_dnc.DNC(UNITS, Noisy(), checkpoint_every=4, **SIZES)
     with pytest.raises(ValueError, match="must not change variables"):

@@ -174,6 +174,9 @@ def test_a_masked_layer_is_traced_as_it_runs(zeros, backwards):
     order = slice(None, None, -1 if backwards else 1)
     np.testing.assert_array_equal(traced.mask, mask[:, order])
     np.testing.assert_array_equal(traced.inputs, inputs[:, order])
+    with_features = trace(layer, inputs, mask=mask[..., None])
+    np.testing.assert_array_equal(with_features.mask, traced.mask)
+    np.testing.assert_array_equal(with_features.outputs, traced.outputs)
     # A hidden step changes nothing.
     hidden = ~traced.mask[2]
     usage = traced.state.usage[2]

@@ -44,6 +44,45 @@ def test_what_is_read_is_not_cast_to_half_precision():
     assert float(before) == ALMOST_ONE
 
 
+class Counter(keras.layers.Layer):
+    """Counts its calls, in a weight that may be cast when it is read."""
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(initializer="zeros", trainable=False)
+
+    def call(self, inputs):
+        self.calls.assign(self.calls + 1)
+        return inputs
+
+
+def test_a_step_may_change_a_variable_that_is_cast():
+    layer = keras_dnc.DNC(
+        2, 5, normalization=Counter(), dtype="mixed_float16", **SIZES
+    )
+    x = np.ones((1, 7, 4), "float32")
+    layer(x)
+    before = float(layer.cell.normalization.calls.numpy())
+    tf.function(layer)(x)
+    # The first of the steps is there twice, for the shapes.
+    assert float(layer.cell.normalization.calls.numpy()) == before + 7 + 1
+
+
+def test_a_step_that_changes_a_weight_read_before_is_refused():
+    x = np.ones((1, 3, 4), "float32")
+    for unroll in (True, False):
+        controller = keras.layers.SpectralNormalization(keras.layers.Dense(6))
+        layer = keras_dnc.DNC(2, controller, unroll=unroll, **SIZES)
+        layer(x)
+        kernel = layer.cell.controller.layer.kernel
+        before = np.array(kernel)
+        if unroll:
+            tf.function(layer)(x, training=True)
+            assert np.abs(np.array(kernel) - before).max() > 0.01
+        else:
+            with pytest.raises(ValueError, match="changes.* weight.*kernel"):
+                tf.function(layer)(x, training=True)
+
+
 @pytest.mark.parametrize(
     "every", [None, pytest.param(3, marks=pytest.mark.slow)]
 )
