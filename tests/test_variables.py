@@ -57,7 +57,7 @@ class Counter(keras.layers.Layer):
 
 def test_a_step_may_change_a_variable_that_is_cast():
     layer = keras_dnc.DNC(
-        2, 5, normalization=Counter(), dtype="mixed_float16", **SIZES
+        2, 5, normalization=Counter(dtype="mixed_float16"), **SIZES
     )
     x = np.ones((1, 7, 4), "float32")
     layer(x)
