@@ -328,6 +328,7 @@ class Noisy(keras.layers.Layer):
         return inputs + noise
 
 
+@pytest.mark.slow
 def test_the_dropout_of_a_cell_within_the_controller_is_drawn_once():
     inner = {"units": 4, "controller": 5, "dropout": 0.5, "bypass_dropout": 0.5}
     gradients = []
