@@ -1,7 +1,6 @@
 """Training a DNC on a task, and what it scores."""
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -397,7 +396,7 @@ def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
         seed: Seed of the test sequences. They are not those of training with
             the same seed.
     """
-    return task.evaluate(_predict(model), _test_rng(seed))
+    return task.evaluate(_predict(model, task), _test_rng(seed))
 
 
 def asked(
@@ -413,11 +412,32 @@ def asked(
     Returns:
         Tuple as of `Task.asked`.
     """
-    return task.asked(_predict(model), batch)
+    return task.asked(_predict(model, task), batch)
 
 
-def _predict(model):
-    return functools.partial(model.predict, verbose=0)
+def _predict(model, task):
+    width = len(task.output_labels)
+
+    def predict(inputs):
+        outputs = model.predict(inputs, verbose=0)
+        expected = (*inputs.shape[:2], width)
+        received = getattr(outputs, "shape", type(outputs).__name__)
+        # A model of one's own may answer otherwise, and NumPy would broadcast.
+        if received != expected:
+            raise ValueError(
+                f"`model` must answer {task.name} with outputs of shape "
+                f"(B, T, Y)={expected}. Received: {received}"
+            )
+        # NaN is not above 0 and not far from a target: it would pass for right.
+        lost = np.isnan(outputs).any((1, 2)).sum()
+        if lost:
+            raise ValueError(
+                f"`model` must answer {task.name} with numbers. Received: NaN "
+                f"in {lost} of {len(outputs)} sequences"
+            )
+        return outputs
+
+    return predict
 
 
 def test_batch(task: Task, seed: int) -> Batch:

@@ -211,6 +211,26 @@ def test_a_model_of_ones_own_is_evaluated(trained, capsys):
     assert "training.json: expected a file" in capsys.readouterr().err
 
 
+def test_a_model_of_other_outputs_is_refused(tmp_path, capsys):
+    file = tmp_path / "model.keras"
+    inputs = keras.Input((None, 10))
+    keras.Model(inputs, keras.layers.Dense(1)(inputs)).save(file)
+    assert main(["evaluate", "copy", str(file), "--test-sequences=5"]) == 1
+    message = "must answer copy with outputs of shape (B, T, Y)=(5, 22, 8)"
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_that_answers_no_numbers_is_refused(tmp_path, capsys):
+    file = tmp_path / "model.keras"
+    inputs = keras.Input((None, 10))
+    model = keras.Model(inputs, keras.layers.Dense(8)(inputs))
+    model.layers[-1].bias.assign(np.full(8, np.nan))
+    model.save(file)
+    assert main(["evaluate", "copy", str(file), "--test-sequences=5"]) == 1
+    message = "must answer copy with numbers. Received: NaN in 5 of 5 sequences"
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "name, is_path", [("mine.csv", True), ("family", False), ("", False)]
 )

@@ -1,6 +1,7 @@
 """The generated tasks, against a reader that walks each sequence."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from keras_dnc.tasks import (
     Adding,
     Argmax,
     AssociativeRecall,
+    Babi,
     Copy,
     Echo,
     GeneratedTask,
@@ -94,32 +96,32 @@ def test_echo_draws_lengths_and_symbols_uniformly():
     assert np.abs(symbols[:4] / symbols.sum() - 1 / 4).max() < bound
 
 
-def test_associative_recall_asks_for_the_item_after_the_one_shown():
-    task = AssociativeRecall(bits=4, item_length=2, max_length=5)
+@pytest.mark.parametrize("item_bits", [4, 2])
+def test_associative_recall_asks_for_the_item_after_the_one_shown(item_bits):
+    task = AssociativeRecall(bits=item_bits, item_length=2, max_length=5)
     batch = task.sample(300, np.random.default_rng(0))
-    assert batch.inputs.shape == (300, 21, 6)
-    assert len(task.input_labels) == 6
+    assert batch.inputs.shape == (300, 21, item_bits + 2)
+    assert len(task.input_labels) == item_bits + 2
     lengths, places = [], []
     for inputs, targets, weights in zip(*batch, strict=True):
-        first, second = np.flatnonzero(inputs[:, 5])
+        first, second = np.flatnonzero(inputs[:, item_bits + 1])
         assert second == first + 3
-        starts = np.flatnonzero(inputs[:, 4])
+        starts = np.flatnonzero(inputs[:, item_bits])
         np.testing.assert_array_equal(starts, np.arange(0, first, 3))
         # Cues stand alone.
-        assert not inputs[[*starts, first, second], :4].any()
-        items = [inputs[start + 1 : start + 3, :4] for start in starts]
-        question = inputs[first + 1 : first + 3, :4]
-        same = [i for i, x in enumerate(items[:-1]) if (x == question).all()]
+        assert not inputs[[*starts, first, second], :item_bits].any()
+        items = [inputs[start + 1 : start + 3, :item_bits] for start in starts]
+        question = inputs[first + 1 : first + 3, :item_bits]
+        (place,) = (i for i, x in enumerate(items) if (x == question).all())
         answer = targets[second + 1 : second + 3]
-        matching = [i for i in same if (items[i + 1] == answer).all()]
-        assert matching
+        np.testing.assert_array_equal(items[place + 1], answer)
         expected = np.zeros(21)
         expected[second + 1 : second + 3] = 1
         np.testing.assert_array_equal(weights, expected)
         assert not targets[weights == 0].any()
         assert not inputs[second + 1 :].any()
         lengths.append(len(items))
-        places.append(matching[0])
+        places.append(place)
     assert set(lengths) == {2, 3, 4, 5}
     assert set(places) == {0, 1, 2, 3}
 
@@ -401,6 +403,11 @@ def test_one_item_has_none_after_it():
         AssociativeRecall(min_length=1)
 
 
+def test_more_items_than_there_are_different_ones_are_refused():
+    with pytest.raises(ValueError, match="at most 4.*item_length=1.*bits=2"):
+        AssociativeRecall(bits=2, item_length=1, max_length=5)
+
+
 GENERATED = [task for task in TASKS.values() if issubclass(task, GeneratedTask)]
 
 
@@ -414,6 +421,110 @@ def test_a_seed_determines_the_sequences(task):
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert (first.inputs != other.inputs).any()
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5])
+@pytest.mark.parametrize("task", GENERATED)
+def test_a_count_of_sequences_that_is_none_is_named(task, count):
+    with pytest.raises(ValueError, match=f"`count` must .*count={count}"):
+        task().sample(count, np.random.default_rng(0))
+
+
+def test_sequences_may_be_drawn_from_a_seed():
+    task = Copy()
+    for a, b in zip(
+        task.sample(5, 3),
+        task.sample(5, np.random.default_rng(3)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def squared(outputs, targets):
+    return sum((y - t) ** 2 for y, t in zip(outputs, targets, strict=True))
+
+
+def mean_squared(outputs, targets):
+    return squared(outputs, targets) / len(outputs)
+
+
+def bitwise(outputs, targets):
+    probabilities = [1 / (1 + math.exp(-y)) for y in outputs]
+    losses = [
+        -math.log(p if t else 1 - p)
+        for p, t in zip(probabilities, targets, strict=True)
+    ]
+    return sum(losses) / len(losses)
+
+
+def of_one_class(outputs, targets):
+    (place,) = np.flatnonzero(targets)
+    return math.log(sum(map(math.exp, outputs))) - outputs[place]
+
+
+def share_of_bits(outputs, targets):
+    right = [(y > 0) == (t > 0) for y, t in zip(outputs, targets, strict=True)]
+    return sum(right) / len(right)
+
+
+def is_largest(outputs, targets):
+    return outputs[int(np.argmax(targets))] == max(outputs)
+
+
+def is_within(outputs, targets):
+    return abs(outputs[0] - targets[0]) <= 0.08
+
+
+BITS = bitwise, share_of_bits, "wrong bits in %"
+
+
+@pytest.mark.parametrize(
+    "task, loss, right, wrong",
+    [
+        (Copy(), *BITS),
+        (RepeatCopy(), *BITS),
+        (AssociativeRecall(), *BITS),
+        (KeyValueRecall(), *BITS),
+        (TwoWayKeyValueRecall(), *BITS),
+        (PrioritySort(), *BITS),
+        (Echo(), mean_squared, is_largest, None),
+        (Argmax(), of_one_class, is_largest, "wrong places in %"),
+        (Adding(), squared, is_within, "wrong sums in %"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_loss_and_metric_are_means_over_the_steps_that_count(
+    task, loss, right, wrong
+):
+    rng = np.random.default_rng(0)
+    batch = task.sample(7, rng)
+    # Near the targets, so that some answers are right and some are not.
+    spread = 0.1 if isinstance(task, Adding) else 1.0
+    outputs = rng.normal(batch.targets, spread).astype("float32")
+    steps = [*zip(*batch.weights.nonzero(), strict=True)]
+    losses = [loss(outputs[i], batch.targets[i]) for i in steps]
+    rights = [float(right(outputs[i], batch.targets[i])) for i in steps]
+    assert 0 < np.mean(rights) < 1
+    # What is answered at other steps does not count, whatever it is.
+    outputs[batch.weights == 0] = 50.0
+
+    compiled = task.compile_arguments()
+    found = compiled["loss"](batch.targets, outputs, batch.weights)
+    assert float(found) == pytest.approx(np.mean(losses), rel=1e-5)
+    (metric,) = compiled["weighted_metrics"]
+    metric.update_state(batch.targets, outputs, batch.weights)
+    assert float(metric.result()) == pytest.approx(np.mean(rights), rel=1e-5)
+    assert metric.name == task.metric
+    if wrong:
+        share = 1 - task.score(outputs, batch)[wrong] / 100
+        assert share == pytest.approx(np.mean(rights), rel=1e-5)
+
+
+def test_a_sum_that_is_no_number_is_wrong():
+    task = Adding()
+    batch = task.sample(5, 0)
+    outputs = np.full_like(batch.targets, np.nan)
+    assert task.score(outputs, batch)["wrong sums"] == 5
 
 
 def test_a_data_set_has_fresh_batches_of_a_seed():
@@ -509,6 +620,19 @@ def test_options_of_numpy_and_paths_are_saved(tmp_path):
     loaded = runs.load_settings(tmp_path, task.name)
     assert loaded == (task, recipe, 0)
     assert task.graph == str(path)
+
+
+def test_a_path_of_files_is_saved(tmp_path):
+    language = tmp_path / "en"
+    language.mkdir()
+    for part in ("train", "test"):
+        file = language / f"qa1_some-name_{part}.txt"
+        file.write_text("1 Mary left.\n2 Who left?\tMary\t1\n")
+    given = {"data": tmp_path, "language": "en", "embedding": np.int64(3)}
+    task = Babi(**given)
+    runs.save_settings(tmp_path, task, task.recipe, seed=0)
+    assert runs.load_settings(tmp_path, task.name)[0] == task
+    assert (task.data, task.embedding) == (str(tmp_path), 3)
 
 
 def test_a_minimum_above_the_maximum_is_named():

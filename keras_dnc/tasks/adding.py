@@ -20,8 +20,12 @@ def right_sums(y_true, y_pred):
         y_true: Tensor of sums, shape `(B, T, 1)`.
         y_pred: Tensor of answers, shape `(B, T, 1)`.
     """
-    is_right = ops.abs(y_pred - y_true) <= TOLERANCE
+    is_right = _is_near(y_pred, y_true)
     return ops.squeeze(ops.cast(is_right, y_pred.dtype), axis=-1)
+
+
+def _is_near(answer, target):
+    return abs(answer - target) <= TOLERANCE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,7 @@ class Adding(GeneratedTask):
         """The sum."""
         return ["sum"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:
@@ -132,14 +136,16 @@ class Adding(GeneratedTask):
 
     def is_right(self, target: np.ndarray, outputs: np.ndarray) -> bool:
         """Whether the sum is near enough."""
-        return bool(abs(outputs[0] - target[0]) <= TOLERANCE)
+        return bool(_is_near(outputs[0], target[0]))
 
     def score(self, outputs: np.ndarray, batch: Batch) -> dict[str, float]:
         """Counts wrong sums."""
-        error = np.abs(outputs - batch.targets)[batch.weights > 0]
+        counts = batch.weights > 0
+        answers, targets = outputs[counts], batch.targets[counts]
+        wrong = ~_is_near(answers, targets)
         return {
             "sequences": len(outputs),
-            "wrong sums": int((error > TOLERANCE).sum()),
-            "wrong sums in %": float(100 * (error > TOLERANCE).mean()),
-            "mean squared error": float(np.square(error).mean()),
+            "wrong sums": int(wrong.sum()),
+            "wrong sums in %": float(100 * wrong.mean()),
+            "mean squared error": float(np.square(answers - targets).mean()),
         }

@@ -68,7 +68,7 @@ class Argmax(GeneratedTask):
         """The places."""
         return [f"place {i}" for i in range(self.places)]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

@@ -14,14 +14,16 @@ class AssociativeRecall(BitsTask):
 
     Each item begins with a cue, the question stands between two cues of
     another kind, and the words of the item that followed are the targets of
-    the steps after it. The question is never the last item.
+    the steps after it. The question is never the last item, and no other item
+    is the same; others may be alike.
 
     Source: Graves, Wayne & Danihelka, [Neural Turing Machines](
     https://arxiv.org/abs/1410.5401), 2014, section 4.3.
 
     Raises:
-        ValueError: If an option is not a positive integer, or if `min_length`
-            is below 2 or above `max_length`.
+        ValueError: If an option is not a positive integer, if `min_length`
+            is below 2 or above `max_length`, or if there are fewer different
+            items than `max_length`.
     """
 
     min_length: int = option(2, "fewest items of a sequence")
@@ -56,13 +58,20 @@ class AssociativeRecall(BitsTask):
                 "`min_length` must be at least 2, a question and its answer. "
                 f"Received: min_length={self.min_length}"
             )
+        different = 2 ** (self.bits * self.item_length)
+        if self.max_length > different:
+            raise ValueError(
+                f"`max_length` must be at most {different}, the number of "
+                f"different items of item_length={self.item_length} words of "
+                f"bits={self.bits}. Received: max_length={self.max_length}"
+            )
 
     @property
     def input_labels(self) -> list[str]:
         """The bits, the cue of an item and that of the question."""
         return [*self.bit_labels, "item", "question"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:
@@ -79,6 +88,7 @@ class AssociativeRecall(BitsTask):
         items = rng.integers(0, 2, shape).astype("float32")
         asked = rng.integers(0, lengths - 1)
         every = np.arange(count)
+        self._redraw(items, asked, lengths, rng)
 
         steps = (self.max_length + 2) * (words + 1)
         inputs = np.zeros((count, steps, bits + 2), "float32")
@@ -102,3 +112,14 @@ class AssociativeRecall(BitsTask):
             targets[every, answer] = items[every, asked + 1, word]
             weights[every, answer] = 1
         return Batch(inputs, targets, weights)
+
+    def _redraw(self, items, asked, lengths, rng):
+        """Draws items again in which the one asked about is heard twice."""
+        every = np.arange(len(items))
+        heard = np.arange(self.max_length) < lengths[:, None]
+        while True:
+            same = (items == items[every, asked, None]).all((2, 3)) & heard
+            twice = np.flatnonzero(same.sum(-1) > 1)
+            if not len(twice):
+                return
+            items[twice] = rng.integers(0, 2, items[twice].shape)

@@ -14,7 +14,7 @@ class BitsTask(GeneratedTask):
     """A task that is answered by the logits of some bits at a step.
 
     A bit is wrong when its logit has the wrong sign. A subclass implements
-    `sample` and `input_labels`.
+    `draw` and `input_labels`.
     """
 
     bits: int = option(8, "width of a word")

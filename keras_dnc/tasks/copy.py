@@ -42,7 +42,7 @@ class Copy(BitsTask):
         """The bits and the two cues."""
         return [*self.bit_labels, "start", "end"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

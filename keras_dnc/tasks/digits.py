@@ -40,6 +40,7 @@ class Digits(ClassesTask):
     recipe = Recipe(normalization=True, batch_size=64, epochs=2)
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.data:
             raise ValueError(
                 "`data` must be the folder of MNIST's files. Received none"

@@ -50,7 +50,7 @@ class Echo(GeneratedTask):
         """The symbols and the cue, which is never a target."""
         return self.input_labels
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

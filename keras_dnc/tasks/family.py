@@ -136,6 +136,11 @@ class FamilyInference(TriplesTask):
         """The largest number of people of a tree."""
         return len(self.loaded.nodes) if self.graph else self.max_people
 
+    @property
+    def cells(self) -> int:
+        """Who may be told to be whose what."""
+        return len(TOLD) * self.people**2
+
     def edge_labels(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Returns the same labels for all sequences.
 

@@ -71,7 +71,7 @@ class KeyValueRecall(BitsTask):
         keys = [f"key bit {i}" for i in range(self.bits)]
         return [*keys, *self.bit_labels, "question"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:
@@ -140,7 +140,7 @@ class TwoWayKeyValueRecall(KeyValueRecall):
         """The bits of a key, those of a value, and the two cues."""
         return [*super().input_labels[:-1], "value of", "key of"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

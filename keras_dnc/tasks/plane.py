@@ -69,6 +69,11 @@ class PlaneTask(TriplesTask):
         """The largest number of nodes of a graph."""
         return len(self.loaded.nodes) if self.graph else self.max_nodes
 
+    @property
+    def cells(self) -> int:
+        """Pairs of nodes, or of a node and a label of an edge."""
+        return self.nodes * max(self.nodes, self.edge_names)
+
     def graphs(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draws graphs, or repeats that of the file.
 

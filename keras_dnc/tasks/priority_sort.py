@@ -54,7 +54,7 @@ class PrioritySort(BitsTask):
         """The bits, the priority and the end cue."""
         return [*self.bit_labels, "priority", "end"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

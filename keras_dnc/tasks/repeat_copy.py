@@ -77,7 +77,7 @@ class RepeatCopy(BitsTask):
         """The bits and the end mark."""
         return [*self.bit_labels, "end"]
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:

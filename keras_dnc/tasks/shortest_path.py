@@ -19,8 +19,6 @@ from keras_dnc.tasks.triples import (
 
 # How many silent steps have a target with hints.
 HINTS = 3
-# Pairs of nodes whose distances are known at a time, some 20 bytes each.
-PAIRS = 5_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,11 +69,6 @@ class GraphShortestPath(PlaneTask):
     recipe = dataclasses.replace(
         PlaneTask.recipe, content_only=True, curriculum=0.8
     )
-
-    @property
-    def block(self) -> int:
-        """Sequences that are drawn at a time, fewer of large graphs."""
-        return min(super().block, max(1, PAIRS // self.nodes**2))
 
     def questions(
         self, count: int, rng: np.random.Generator

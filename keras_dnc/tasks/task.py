@@ -172,7 +172,7 @@ class Recipe(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Settings):
     """A task: its data, its loss and its score.
 
     A subclass is a frozen dataclass whose fields, made by `option`, are the
@@ -252,18 +252,31 @@ class Task:
         for start in range(0, len(data.inputs), size):
             yield Batch(*(part[start : start + size] for part in data))
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """Draws sequences, here from those of training.
+    def sample(self, count: int, rng: np.random.Generator | int) -> Batch:
+        """Draws sequences.
+
+        Args:
+            count: How many.
+            rng: Where they are drawn from, or a seed.
+
+        Raises:
+            ValueError: If `count` is not a positive integer, or if there are
+                no such sequences.
+        """
+        count = positive_integer("count", count)
+        return self.draw(count, np.random.default_rng(rng))
+
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences for `sample`, here from those of training.
 
         Args:
             count: How many.
             rng: Where they are drawn from.
         """
-        count = positive_integer("count", count)
         data = self.training_data(rng)
         drawn = rng.integers(len(data.inputs), size=count)
-        drawn = self.one_pass(Batch(*(part[drawn] for part in data)), rng)
-        return next(self.batches(drawn, count))
+        data = self.one_pass(data, rng)
+        return next(self.batches(Batch(*(x[drawn] for x in data)), count))
 
     def dataset(self, batch_size: int, seed: int = 0):
         """Returns a `tf.data.Dataset` of batches without end.
@@ -455,10 +468,10 @@ def names(labels: list[str], values: np.ndarray) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GeneratedTask(Settings, Task):
+class GeneratedTask(Task):
     """A task whose sequences are drawn at random.
 
-    A subclass sets the defaults of the options and implements `sample`.
+    A subclass sets the defaults of the options and implements `draw`.
 
     Raises:
         ValueError: If an option is out of its range, or if `min_length` is
@@ -490,8 +503,8 @@ class GeneratedTask(Settings, Task):
             sizes[name] = doubled(first, getattr(self, name))
         return growing(self, **sizes)
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """Draws sequences.
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draws sequences for `sample`.
 
         Args:
             count: How many.

@@ -16,7 +16,6 @@ from keras_dnc.tasks.task import (
     option,
     softmax,
 )
-from keras_dnc.validation import positive_integer
 
 PARTS = ["source", "destination", "edge"]
 BASE = 10
@@ -28,6 +27,8 @@ SURE = 0.9999
 WIDTH = len(PARTS) * len(PLACES) * BASE
 # Sequences of graphs that are not large, drawn at a time.
 BLOCK = 1000
+# Numbers of a table of all graphs that are drawn at a time.
+CELLS = 5_000_000
 # Graphs without a question, one after another, that are taken for all.
 FRUITLESS = 10_000
 
@@ -217,8 +218,13 @@ class TriplesTask(GeneratedTask):
 
     @property
     def block(self) -> int:
-        """Sequences that are drawn at a time, so that memory stays small."""
-        return BLOCK
+        """Sequences that are drawn at a time, fewer of large graphs."""
+        return min(BLOCK, max(1, CELLS // self.cells))
+
+    @property
+    def cells(self) -> int:
+        """Numbers in the largest table that is made of a graph to draw it."""
+        raise NotImplementedError
 
     @functools.cached_property
     def loaded(self) -> Graph:
@@ -292,7 +298,7 @@ class TriplesTask(GeneratedTask):
         """
         return None
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draws sequences.
 
         Args:
@@ -306,10 +312,9 @@ class TriplesTask(GeneratedTask):
             thoughts.
 
         Raises:
-            ValueError: If `count` is no positive integer, or no graph that is
-                drawn has a question of the wanted length.
+            ValueError: If no graph that is drawn has a question of the wanted
+                length.
         """
-        count = positive_integer("count", count)
         return self._blocks(count, rng, self.thoughts)
 
     def test_data(self, rng: np.random.Generator) -> Batch:
@@ -530,4 +535,6 @@ def _read(values):
 
 def _distinct(count, rng):
     """Returns all labels in random order, `(count, 1000)`."""
-    return rng.random((count, LABELS), "float32").argsort(-1)
+    keys = rng.random((count, LABELS), "float32")
+    # Equal ones in an order that is not the processor's.
+    return keys.argsort(-1, kind="stable")
