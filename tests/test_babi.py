@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from keras_dnc import curriculum, training
+from keras_dnc import curriculum, runs, training
 from keras_dnc.__main__ import main
 from keras_dnc.commands import pictures
 from keras_dnc.progress import Progress
@@ -293,6 +293,35 @@ def test_names_change_places_throughout_a_story(tmp_path):
             assert abs(counts[example, old, new] - share * draws) < bound
 
 
+def test_names_are_those_of_the_same_task(tmp_path):
+    others = "1 Fred is in the park.\n2 Where is Fred?\tpark\t1\n"
+    others += "1 Jeff is in the school.\n2 Where is Jeff?\tschool\t1\n"
+    data = write_folder(tmp_path, train=NAMES)
+    write_folder(tmp_path, others, TEST, task=2)
+    task = Babi(data=str(data), task="2,8", language="en")
+    told = [collections.Counter() for _ in range(3)]
+    for example, becomes in drawn_anew(task, np.random.default_rng(0), 100):
+        told[example].update(becomes.items())
+    for example, old, kind in [
+        (0, "fred", {"fred", "jeff"}), (0, "park", {"park", "school"}),
+        (1, "jeff", {"fred", "jeff"}), (2, "john", ALIKE[0]),
+        (2, "garden", ALIKE[2]),
+    ]:  # fmt: skip
+        assert {b for a, b in told[example] if a == old} == kind
+
+
+def test_a_sample_is_of_the_names_of_its_tasks(tmp_path):
+    others = "1 Fred is in the park.\n2 Where is Fred?\tpark\t1\n"
+    data = write_folder(tmp_path, train=NAMES)
+    write_folder(tmp_path, others, TEST, task=2)
+    task = Babi(data=str(data), task="2,8", language="en")
+    batch = task.sample(50, 0)
+    lengths = (batch.weights > 0).sum(-1)
+    short = batch.inputs[lengths == 1]
+    assert 10 < len(short) < 40
+    assert (short == short[0]).all()
+
+
 def test_stories_may_stay_as_they_are(tmp_path):
     task = babi(write_folder(tmp_path, train=NAMES), renamed=False)
     data = task.training_data(None)
@@ -368,6 +397,9 @@ def test_an_unknown_word_at_evaluation_is_named_with_its_place(tmp_path):
         ("1 Is she?\t\t1\n", "line 1: expected a question.s answer"),
         ("1 Is she?\n", "line 1: expected a question.s answer"),
         ("1 Is she?\tyes,,no\t1\n", "line 1: expected a question.s answer"),
+        ("1 Is she?\tyes, ,no\t1\n", "line 1: expected a question.s answer"),
+        ("1 Is - she?\tno\t1\n", "line 1: expected no word '-'"),
+        ("1 Is she?\tno,-\t1\n", "line 1: expected no word '-'"),
         ("1 Is she?\tno\n", "line 1: expected three columns"),
         ("1 Is she?\tno\t\n", "line 1: expected three columns"),
         ("1 Is she?\tno\tyes\n", "line 1: expected three columns"),
@@ -382,6 +414,11 @@ def test_a_malformed_file_is_named_with_its_line(text, message):
     with pytest.raises(ValueError, match=message) as error:
         parse(text, "some file")
     assert "some file" in str(error.value)
+
+
+def test_spaces_around_the_words_of_an_answer_are_no_part_of_them():
+    (story,) = parse("1 What has she?\t milk , apple \t1\n", "name")
+    assert story[0].answer == ["milk", "apple"]
 
 
 def test_windows_line_ends_read_the_same(tmp_path, task):
@@ -426,6 +463,34 @@ def test_a_truncated_archive_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-600])
     with pytest.raises(ValueError, match=r"babi.tar.gz: expected a complete"):
         babi(path)
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    write_folder(tmp_path, train=TRAIN * 2000)
+    path = tmp_path / "babi.tar.xz"
+    with tarfile.open(path, "w:xz") as archive:
+        archive.add(tmp_path / "tasks_1-20_v1-2", "tasks_1-20_v1-2")
+    content = bytearray(path.read_bytes())
+    # What the stories are packed in; before and after it stand other things.
+    for place in range(40, len(content) - 80, 20):
+        content[place] ^= 8
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"babi.tar.xz: expected a compl"):
+            babi(path)
+        content[place] ^= 8
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_two_files_of_one_task_are_named(tmp_path, packed):
+    data = write_folder(tmp_path)
+    (data / "en" / "qa8_other-name_train.txt").write_text(TRAIN_2)
+    if packed:
+        with tarfile.open(tmp_path / "babi.tar.gz", "w:gz") as archive:
+            archive.add(data, data.name)
+        data = tmp_path / "babi.tar.gz"
+    message = r"expected one file en/qa8_\*_train.txt in it. Received: .*other"
+    with pytest.raises(ValueError, match=message):
+        babi(data)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all" * 100])
@@ -492,7 +557,10 @@ def test_a_missing_path_or_task_file_is_named(tmp_path, task):
         ({"data": "x", "task": "everything"}, "`task` must be"),
         ({"data": "x", "embedding": -1}, "`embedding` must be .* at least 0"),
         ({"data": "x", "max_questions": -1}, "`max_questions` must be .* 0"),
+        ({"data": "x", "renamed": "no"}, "`renamed` must be True or False"),
         ({"data": "x", "language": "fr"}, "`language` must be one of en, en-"),
+        ({"data": "x", "words": "21"}, "`words` must be a number from 1 to 20"),
+        ({"data": 3}, "`data` must be a string. Received: data=3"),
     ],
 )
 def test_a_bad_option_is_named(options, message):
@@ -526,6 +594,42 @@ def test_several_tasks_have_one_vocabulary_and_their_stories_in_order(tmp_path):
     assert len(batch.inputs) == 2 + 2
     assert words(task, batch.inputs[0, :4]) == ["mary", "took", "the", "apple"]
     assert words(task, batch.inputs[2, :4]) == ["mary", "got", "the", "milk"]
+
+
+def test_the_words_of_other_tasks_are_known_where_they_are_asked_for(tmp_path):
+    data = str(write_all(tmp_path, without=[3]))
+    both = Babi(data=data, task="8,2", language="en")
+    one = Babi(data=data, task=2, language="en", words=8)
+    assert one.vocabulary == both.vocabulary
+    assert one.vocabulary != Babi(data=data, task=2, language="en").vocabulary
+    assert len(one.training_data(None).inputs) == 2
+    assert len(one.test_data(None).inputs) == 1
+    with pytest.warns(UserWarning, match=r"no file en/qa3_\*_train.txt"):
+        of_all = Babi(data=data, task=2, language="en", words="all")
+    assert of_all.vocabulary == both.vocabulary
+    with pytest.raises(FileNotFoundError, match=r"en/qa3_\*_train.txt"):
+        Babi(data=data, task=2, language="en", words="3")
+
+
+def test_weights_of_one_task_go_on_with_all_whose_words_they_know(tmp_path):
+    data = str(write_all(tmp_path))
+    first = Babi(data=data, task=2, language="en", words="all")
+    recipe = dataclasses.replace(
+        first.recipe, controller=4, memory_size=4, word_size=3, epochs=1
+    )
+    of_all = Babi(data=data, task="all", language="en")
+    trained = training.build_model(first, recipe)
+    folder = tmp_path / "first"
+    folder.mkdir()
+    trained.save(folder / runs.MODEL_FILE)
+    runs.save_settings(folder, first, recipe, 0)
+    begun = dataclasses.replace(recipe, weights=str(folder))
+    training.check(of_all, begun, seed=1)
+    runs.save_settings(
+        folder, dataclasses.replace(first, words="", vocabulary=()), recipe, 0
+    )
+    with pytest.raises(ValueError, match="whose inputs and outputs mean the"):
+        training.check(of_all, begun, seed=1)
 
 
 def test_missing_training_text_is_told_where_all_are_asked_for(tmp_path):

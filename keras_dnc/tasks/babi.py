@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_dnc.tasks.babi_files import (
+    ANSWER,
     LANGUAGES,
     TASKS,
     Line,
@@ -24,9 +25,7 @@ from keras_dnc.tasks.babi_files import (
 from keras_dnc.tasks.babi_names import renamed
 from keras_dnc.tasks.classes import ClassesTask
 from keras_dnc.tasks.task import Batch, Recipe, Task, doubled, growing, option
-from keras_dnc.validation import nonnegative_integer
 
-ANSWER = "-"
 ALL = "all"
 # In percent: a task of a greater error is a failed one.
 FAILED_ABOVE = 5.0
@@ -87,6 +86,13 @@ class Babi(ClassesTask):
         "people, places and things are others in each pass",
         training=True,
     )
+    words: str = option(
+        "",
+        "tasks whose words the model knows too, as 1-20 or all, so that one "
+        "of these may begin with its weights [none]",
+        training=True,
+        before="",
+    )
     vocabulary: tuple[str, ...] = ()
 
     name = "babi"
@@ -111,44 +117,38 @@ class Babi(ClassesTask):
     )
 
     def __post_init__(self):
+        for name in ("task", "words"):
+            # One task may be a number. A frozen dataclass sets a field so.
+            object.__setattr__(self, name, str(getattr(self, name)))
+        super().__post_init__()
         if not self.data:
             raise ValueError(
                 "`data` must be the path of the bAbI archive or its folder. "
                 "Received none"
             )
-        # A frozen dataclass sets a field so; here one that may be a number.
-        object.__setattr__(self, "task", str(self.task))
-        if not self.tasks:
-            raise ValueError(
-                f"`task` must be a number from 1 to {TASKS}, several as 1,2,5 "
-                f"or 1-20, or {ALL}. Received: task={self.task!r}"
-            )
+        for name in ("task", "words"):
+            tasks = getattr(self, name)
+            if not _numbers(tasks) and (name == "task" or tasks):
+                raise ValueError(
+                    f"`{name}` must be a number from 1 to {TASKS}, several as "
+                    f"1,2,5 or 1-20, or {ALL}. Received: {name}={tasks!r}"
+                )
         if self.language not in LANGUAGES:
             raise ValueError(
                 f"`language` must be one of {', '.join(LANGUAGES)}. "
                 f"Received: language={self.language!r}"
             )
-        nonnegative_integer("embedding", self.embedding)
-        nonnegative_integer("max_questions", self.max_questions)
         if not self.vocabulary:
             stories = self.stories("train")
+            if self.words:
+                others = self._stories("train", self.words)
+                stories = itertools.chain(stories, others)
             object.__setattr__(self, "vocabulary", vocabulary(stories))
 
     @property
     def tasks(self) -> tuple[int, ...]:
-        """The numbers of the tasks, ascending; none if `task` is malformed."""
-        if self.task == ALL:
-            return tuple(range(1, TASKS + 1))
-        numbers = set()
-        for part in self.task.split(","):
-            match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
-            if not match:
-                return ()
-            first, last = int(match[1]), int(match[2] or match[1])
-            if not 1 <= first <= last <= TASKS:
-                return ()
-            numbers.update(range(first, last + 1))
-        return tuple(sorted(numbers))
+        """The numbers of the tasks, ascending."""
+        return _numbers(self.task)
 
     def stories(self, part: str) -> Iterator[list[Line]]:
         """Returns the stories of the tasks, in the tasks' order.
@@ -165,12 +165,15 @@ class Babi(ClassesTask):
             ValueError: If the archive is damaged or, while the stories are
                 read, if a line is malformed.
         """
-        texts = self._texts(part)
-        missing = [task for task in self.tasks if task not in texts]
+        return self._stories(part, self.task)
+
+    def _stories(self, part, tasks):
+        texts = self._texts(part, tasks)
+        missing = [task for task in _numbers(tasks) if task not in texts]
         names = ", ".join(
             file_pattern(self.language, task, part) for task in missing
         )
-        may_miss = self.task == ALL and part == "train" and texts
+        may_miss = tasks == ALL and part == "train" and texts
         if missing and not may_miss:
             raise FileNotFoundError(
                 f"{self.data}: expected a file {names} in it. There is none"
@@ -183,8 +186,8 @@ class Babi(ClassesTask):
             )
         return _parsed(texts)
 
-    def _texts(self, part):
-        return read(Path(self.data), self.language, self.tasks, part)
+    def _texts(self, part, tasks):
+        return read(Path(self.data), self.language, _numbers(tasks), part)
 
     @property
     def input_labels(self) -> list[str]:
@@ -201,7 +204,15 @@ class Babi(ClassesTask):
         inputs = keras.Input((None,), dtype="int32")
         count = len(self.vocabulary)
         if self.embedding:
-            layer = keras.layers.Embedding(count, self.embedding, name="words")
+            # Numbers of size one, which Keras' own, to 0.05, are not.
+            layer = keras.layers.Embedding(
+                count,
+                self.embedding,
+                embeddings_initializer=keras.initializers.RandomNormal(
+                    stddev=1.0
+                ),
+                name="words",
+            )
         else:
             # One-hot vectors are the rows of the identity.
             layer = keras.layers.Embedding(
@@ -251,8 +262,23 @@ class Babi(ClassesTask):
         return self.encode(stories)
 
     def one_pass(self, data: Batch, rng: np.random.Generator) -> Batch:
-        """Tells the stories of other people, places and things."""
-        return renamed(data, self.vocabulary, rng) if self.renamed else data
+        """Tells the stories of other people, places and things of their task.
+
+        Those of all tasks would be twice as many, and to look for one of so
+        many is learned much later.
+        """
+        if not self.renamed:
+            return data
+        tasks = zip(*(np.split(x, self._ends) for x in data), strict=True)
+        told = [renamed(Batch(*of), self.vocabulary, rng) for of in tasks]
+        return Batch(*map(np.concatenate, zip(*told, strict=True)))
+
+    @functools.cached_property
+    def _ends(self):
+        """After how many stories each task but the last ends."""
+        texts = self._texts("train", self.task).values()
+        counts = [len(parse(text, place)) for place, text in texts]
+        return np.cumsum(counts)[:-1]
 
     def lessons(self) -> list[Task]:
         """Returns tasks of 1 question to those of the longest story."""
@@ -332,7 +358,7 @@ class Babi(ClassesTask):
 
     def _errors_of_guesses(self, asked):
         """Returns what answers that need no story come to, where known."""
-        texts = self._texts("train")
+        texts = self._texts("train", self.task)
         if len(texts) < len(self.tasks):
             return {}
         known = collections.Counter(
@@ -357,6 +383,22 @@ class Babi(ClassesTask):
     def input_text(self, inputs: np.ndarray) -> str:
         """Returns a word."""
         return self.vocabulary[inputs]
+
+
+def _numbers(tasks):
+    """Returns the numbers of tasks, ascending; none if they are malformed."""
+    if tasks == ALL:
+        return tuple(range(1, TASKS + 1))
+    numbers = set()
+    for part in tasks.split(","):
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
+        if not match:
+            return ()
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= TASKS:
+            return ()
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))
 
 
 def _parsed(texts):

@@ -1,6 +1,7 @@
 """The files of the bAbI data set: where they are and how they read."""
 
 import fnmatch
+import lzma
 import os
 import re
 import tarfile
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 LANGUAGES = ("en", "en-10k")
 TASKS = 20
+# The word that is heard where an answer is asked for.
+ANSWER = "-"
 
 
 class Line(NamedTuple):
@@ -97,6 +100,11 @@ def parse(text: str, name: str) -> list[list[Line]]:
                 f"the next. Received number {index}"
             )
         words = re.findall(r"[^\s.?]+|[.?]", sentence.lower())
+        if ANSWER in (*words, *answer):
+            raise ValueError(
+                f"{place}: expected no word {ANSWER!r}, which asks for an "
+                f"answer. Received: {text_line!r}"
+            )
         stories[-1].append(Line(words, answer, place))
     if not stories:
         raise ValueError(
@@ -114,7 +122,7 @@ def parse(text: str, name: str) -> list[list[Line]]:
 def _answer(fields, place):
     """Returns the words of an answer from the columns after a question."""
     _, answer, *support = fields.split("\t") if fields else ("", "")
-    words = answer.strip().lower().split(",")
+    words = [word.strip() for word in answer.lower().split(",")]
     if not all(words):
         raise ValueError(
             f"{place}: expected a question's answer after a tab, its words "
@@ -138,7 +146,7 @@ def _read_folder(folder, patterns):
     }
     return {
         task: (str(paths[name]), paths[name].read_bytes())
-        for task, name in _found(patterns, sorted(paths)).items()
+        for task, name in _found(folder, patterns, sorted(paths)).items()
     }
 
 
@@ -153,15 +161,22 @@ def _read_archive(path, patterns):
         with tarfile.open(path) as archive:
             names = archive.getnames()
             _check_inside(path, names)
-            for task, name in _found(patterns, names).items():
+            for task, name in _found(path, patterns, names).items():
                 file = archive.extractfile(name)
                 if file is None:
                     raise ValueError(
                         f"{path}: expected {name} to be a file in it"
                     )
                 contents[task] = f"{path}: {name}", file.read()
-    # A link in the archive to a member that is not there is a KeyError.
-    except (tarfile.TarError, zlib.error, EOFError, OSError, KeyError) as error:
+    except (
+        tarfile.TarError,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        # Of a link in the archive to a member that is not there.
+        KeyError,
+    ) as error:
         raise ValueError(
             f"{path}: expected a complete tar archive like the official one. "
             f"Received one that cannot be read: {error}"
@@ -180,14 +195,19 @@ def _check_inside(path, names):
             )
 
 
-def _found(patterns, names):
-    """Returns the first name of each task's pattern, in the names' order."""
+def _found(path, patterns, names):
+    """Returns the name of each task's pattern, in the names' order."""
     found = {}
     for name in names:
         for task, wanted in patterns.items():
-            is_wanted = fnmatch.fnmatchcase(f"/{name}", f"*/{wanted}")
-            if is_wanted and task not in found:
-                found[task] = name
+            if not fnmatch.fnmatchcase(f"/{name}", f"*/{wanted}"):
+                continue
+            if task in found:
+                raise ValueError(
+                    f"{path}: expected one file {wanted} in it. Received: "
+                    f"{found[task]} and {name}"
+                )
+            found[task] = name
     return found
 
 

@@ -34,7 +34,7 @@ def renamed(
 ) -> Batch:
     """Returns stories whose people, places and things are exchanged.
 
-    In each story those of a kind that the vocabulary has change places at
+    In each story those of a kind that any of the stories has change places at
     random, each word throughout the story, its questions and their answers. So
     all that was true of one is true of another. Places and things stay as they
     are in stories about moods, that lead to certain ones.
@@ -47,13 +47,14 @@ def renamed(
     Returns:
         A `Batch` of the same lengths.
     """
-    number = {word: i for i, word in enumerate(vocabulary)}
+    told = np.union1d(batch.inputs, batch.targets)
+    number = {vocabulary[i]: i for i in told}
     count = len(batch.inputs)
     moods = [number[mood] for mood in MOODS if mood in number]
     has_mood = np.isin(batch.inputs, moods).any(-1)
     # Of each story what each word becomes.
     becomes = np.tile(
-        np.arange(len(number), dtype=batch.inputs.dtype), (count, 1)
+        np.arange(len(vocabulary), dtype=batch.inputs.dtype), (count, 1)
     )
     for kind in KINDS:
         words = [member.split() for member in kind]
