@@ -837,6 +837,36 @@ def test_a_seed_of_a_file_that_is_none_is_refused(seed, tmp_path, capsys):
     )
 
 
+def test_a_seed_of_a_file_and_several_exclude_each_other(tmp_path, capsys):
+    path = tmp_path / "settings.yaml"
+    path.write_text("seed: 3\n")
+    words = [f"--settings={path}", f"--out={tmp_path / 'out'}"]
+    assert main(["train", "echo", *words, "--seeds", "1", "2"]) == 1
+    message = "settings.yaml: expected no seed, since --seeds has others"
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_a_folder_of_a_training_is_there_with_its_settings_or_not_at_all(
+    more, tmp_path, monkeypatch, capsys
+):
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}", *more]
+    unfinished = tmp_path / "out-unfinished"
+    if more:
+        runs.save_settings(made(unfinished), TASK, RECIPE, 5)
+    before = sorted(tmp_path.rglob("*"))
+
+    def end(folder, *settings):
+        (folder / runs.TASK_FILE).write_text("{")
+        raise Stopped
+
+    monkeypatch.setattr(runs, "save_settings", end)
+    with pytest.raises(Stopped):
+        main(words)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])
 def test_two_processes_do_not_train_in_one_folder(more, tmp_path, capsys):
     words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}"]
@@ -852,23 +882,47 @@ def test_two_processes_do_not_train_in_one_folder(more, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def echo_words(folder):
+    """Words for a training that draws random numbers in its steps."""
+    return ["echo", *WORDS, "--sequences=200", "--bypass-dropout=0.3"]
+
+
+def babi_words(folder):
+    """Words for a training that draws new names, with three lessons."""
+    language = made(made(folder / "babi") / "en")
+    story = "1 Mary went home.\n2 John left.\n" + "".join(
+        f"{line} Where is Mary?\thome\t1\n" for line in range(3, 7)
+    )
+    for part in ("train", "test"):
+        (language / f"qa1_where_{part}.txt").write_text(story * 100)
+    sizes = [word for word in WORDS if re.match("--(con|mem|wor|bat|no)", word)]
+    data = [f"--data={folder / 'babi'}", "--language=en"]
+    return ["babi", *data, *sizes, "--curriculum=0.01", "--target=0"]
+
+
 @pytest.mark.slow
-def test_a_dnc_that_is_killed_goes_on(tmp_path):
-    """Twice, as soon as an epoch is logged: while its state is written."""
-    command = [sys.executable, "-m", "keras_dnc", "train", "echo", *WORDS]
-    command.append("--bypass-dropout=0.3")
+@pytest.mark.parametrize("words", [echo_words, babi_words])
+def test_a_dnc_that_is_killed_goes_on(words, tmp_path):
+    """While its state is written, then in the middle of an epoch, then so."""
+    command = [sys.executable, "-m", "keras_dnc", "train", *words(tmp_path)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    settings = ["--epochs=4", "--seed=3"]
+    settings = ["--epochs=5", "--seed=3"]
     subprocess.run(
         [*command, *settings, f"--out={whole}"], env=environment, check=True
     )
     log = tmp_path / "cut-unfinished" / "log.csv"
     command.append(f"--out={cut}")
-    for rows, more in ((2, settings), (4, ["--resume"])):
+    # An epoch takes some tenths of a second.
+    for rows, wait, more in (
+        (2, 0, settings),
+        (4, 0.1, ["--resume"]),
+        (5, 0, ["--resume"]),
+    ):
         process = subprocess.Popen([*command, *more], env=environment)
         while process.poll() is None:
             if log.exists() and len(log.read_text().splitlines()) >= rows:
+                time.sleep(wait)
                 process.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.001)
@@ -876,3 +930,7 @@ def test_a_dnc_that_is_killed_goes_on(tmp_path):
     subprocess.run([*command, "--resume"], env=environment, check=True)
     assert_same_weights(runs.load_model(cut), runs.load_model(whole))
     assert logged(cut) == logged(whole)
+    if words is babi_words:
+        header, *epochs = logged(whole)
+        lessons = [row[header.index("max_questions")] for row in epochs]
+        assert lessons == ["1", "2", "0", "0", "0"]

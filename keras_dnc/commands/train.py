@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import shutil
 import statistics
 from pathlib import Path
 
@@ -108,6 +107,11 @@ def _with_settings(options):
         options.settings, TASKS[options.task_name], Recipe, seed=int
     )
     seed = loaded.pop("seed", None)
+    if seed is not None and options.seeds is not None:
+        raise ValueError(
+            f"{options.settings}: expected no seed, since --seeds has others. "
+            f"Received: {seed}"
+        )
     if seed is not None and not 0 <= seed < arguments.SEEDS:
         raise ValueError(
             f"{options.settings}: expected a seed from 0 to "
@@ -266,10 +270,8 @@ def _settings(options):
 def _begin(folder, task, recipe, seed, options):
     """Makes the folder of a training."""
     _refuse_unfinished(folder, options)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    runs.save_settings(folder, task, recipe, seed)
+    with output.unfinished(folder) as begun:
+        runs.save_settings(begun, task, recipe, seed)
 
 
 def _resumed(folder, options):
