@@ -613,7 +613,10 @@ def test_what_reading_by_content_alone_has_not_is_refused(
             ["graph-shortest-path", "--min-length=3"],
             "max_length=3, max_nodes=4",
         ),
-        (["family-inference", "--min-people=3"], "max_length=2, max_people=3"),
+        (
+            ["family-inference", "--min-people=3", "--min-length=2"],
+            "max_length=2, max_people=3",
+        ),
     ],
 )
 def test_a_lesson_without_sequences_is_named(words, message, tmp_path, capsys):

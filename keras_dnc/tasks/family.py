@@ -77,7 +77,9 @@ class FamilyInference(TriplesTask):
     A length is the number of told relations that lead to one that is inferred:
     a maternal great uncle is a brother of a parent of the mother, of length 3.
     With `min_length` 1 the told relations are asked about too. The labels of
-    relations are the same in all sequences, since they have a meaning.
+    relations are the same in all sequences, since they have a meaning. By trial
+    it is learned by a network that begins with the weights of one that was
+    trained on `GraphTraversal`, and with hints.
 
     A tree begins with a couple. While there is room, a random couple with fewer
     than three children gets one, or a random descendant marries someone
@@ -92,12 +94,13 @@ class FamilyInference(TriplesTask):
         FileNotFoundError: If `graph` names no file.
     """
 
-    min_length: int = option(2, "fewest relations that an inferred one takes")
+    min_length: int = option(1, "fewest relations that an inferred one takes")
     max_length: int = option(3, "most relations that an inferred one takes")
     min_people: int = option(8, "fewest people of a random tree")
     max_people: int = option(12, "most people of a random tree")
+    planning: int = option(4, "silent steps before the answer", zero=True)
     hints: bool = option(
-        False,
+        True,
         "targets at silent steps, too: the relations that lead on from the "
         "person",
         training=True,
@@ -105,7 +108,10 @@ class FamilyInference(TriplesTask):
     )
 
     name = "family-inference"
-    summary = "infer how people of a family tree are related"
+    summary = (
+        "infer how people of a family tree are related; begin with --weights "
+        "of graph-traversal"
+    )
     # A slot for each of the facts.
     recipe = dataclasses.replace(TriplesTask.recipe, memory_size=64)
     largest = "max_people"

@@ -91,6 +91,13 @@ class Settings:
 class Recipe(Settings):
     """The sizes of a DNC and the settings that train it on a task.
 
+    The optimizer is Adam (Kingma & Ba, [Adam: A method for stochastic
+    optimization](https://arxiv.org/abs/1412.6980), 2015) with its defaults but
+    for the learning rate, where the sources of most tasks have RMSprop. Graves
+    et al. (2014), section 4.6, keep each component of a gradient from -10 to
+    10; here a variable's gradient keeps its direction, and 10 is its largest
+    norm.
+
     Raises:
         ValueError: If a number is out of its range.
     """
