@@ -395,8 +395,25 @@ def evaluate(model: keras.Model, task: Task, seed: int) -> dict[str, float]:
         task: What to evaluate on.
         seed: Seed of the test sequences. They are not those of training with
             the same seed.
+
+    Raises:
+        ValueError: If the model's outputs have another shape than the task's.
+        FloatingPointError: If an output is NaN.
     """
-    return task.evaluate(_predict(model, task), _test_rng(seed))
+    predict = _predict(model, task)
+
+    def numbers(inputs):
+        outputs = predict(inputs)
+        # NaN is not above 0 and not far from a target: it would pass for right.
+        lost = np.isnan(outputs).any((1, 2)).sum()
+        if lost:
+            raise FloatingPointError(
+                f"`model` must answer {task.name} with numbers. Received: NaN "
+                f"in {lost} of {len(outputs)} sequences"
+            )
+        return outputs
+
+    return task.evaluate(numbers, _test_rng(seed))
 
 
 def asked(
@@ -411,6 +428,9 @@ def asked(
 
     Returns:
         Tuple as of `Task.asked`.
+
+    Raises:
+        ValueError: If the model's outputs have another shape than the task's.
     """
     return task.asked(_predict(model, task), batch)
 
@@ -427,13 +447,6 @@ def _predict(model, task):
             raise ValueError(
                 f"`model` must answer {task.name} with outputs of shape "
                 f"(B, T, Y)={expected}. Received: {received}"
-            )
-        # NaN is not above 0 and not far from a target: it would pass for right.
-        lost = np.isnan(outputs).any((1, 2)).sum()
-        if lost:
-            raise ValueError(
-                f"`model` must answer {task.name} with numbers. Received: NaN "
-                f"in {lost} of {len(outputs)} sequences"
             )
         return outputs
 

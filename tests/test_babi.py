@@ -228,7 +228,8 @@ def test_stories_of_one_question_are_one_lesson(tmp_path):
 
 NAMES = (
     "1 John is in the hall.\n2 Mary took the milk.\n"
-    "3 Mice are afraid of wolves.\n4 Is a mouse in the garden?\tno\t1\n"
+    "3 Mice are afraid of wolves.\n"
+    "4 Is a mouse or a wolf in the garden?\tno\t1\n"
     "5 Daniel gave the apple to Bill.\n6 The office is green.\n"
     "7 Who has the apple?\tbill\t5\n8 What is it?\tapple\t5\n"
 )
@@ -286,6 +287,7 @@ def test_names_change_places_throughout_a_story(tmp_path):
     for example, old, kind in [
         (0, "john", ALIKE[0]), (0, "bill", ALIKE[0]), (1, "john", ALIKE[0]),
         (0, "apple", ALIKE[1]), (0, "garden", ALIKE[2]),
+        (0, "mice", {"mice", "wolves"}),
     ]:  # fmt: skip
         for new in kind:
             share = 1 / len(kind)
@@ -478,6 +480,15 @@ def test_a_damaged_archive_is_named(tmp_path):
         with pytest.raises(ValueError, match=r"babi.tar.xz: expected a compl"):
             babi(path)
         content[place] ^= 8
+
+
+def test_of_two_versions_in_an_archive_the_last_is_read(tmp_path):
+    path = tmp_path / "babi.tar"
+    for train in (TRAIN_2, TRAIN):
+        data = write_folder(tmp_path, train)
+        with tarfile.open(path, "a") as archive:
+            archive.add(data, data.name)
+    assert babi(path).vocabulary == babi(data).vocabulary
 
 
 @pytest.mark.parametrize("packed", [False, True])

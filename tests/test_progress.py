@@ -837,6 +837,34 @@ def test_a_seed_of_a_file_that_is_none_is_refused(seed, tmp_path, capsys):
     )
 
 
+def test_a_model_that_cannot_be_evaluated_is_kept(
+    tmp_path, monkeypatch, capsys
+):
+    def evaluate(model, task, seed):
+        if seed == 1:
+            raise FloatingPointError("NaN in the answers")
+        return {"wrong": 0}
+
+    monkeypatch.setattr(training, "evaluate", evaluate)
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}"]
+    assert main([*words, "--seeds", "1", "2"]) == 1
+    error = capsys.readouterr()
+    assert "seed 1: NaN in the answers" in error.out
+    assert "from seed 1; the summary is without" in error.err
+    for seed in (1, 2):
+        assert (tmp_path / f"out-seed-{seed}" / runs.MODEL_FILE).exists()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_named_as_an_unfinished_training_is_kept(tmp_path, capsys):
+    file = tmp_path / "out-unfinished"
+    file.write_text("mine")
+    words = ["train", "echo", *WORDS, f"--out={tmp_path / 'out'}"]
+    assert main([*words, "--overwrite"]) == 1
+    assert "is not a folder" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
 def test_a_seed_of_a_file_and_several_exclude_each_other(tmp_path, capsys):
     path = tmp_path / "settings.yaml"
     path.write_text("seed: 3\n")

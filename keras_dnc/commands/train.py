@@ -34,8 +34,8 @@ def add(commands):
             "--settings",
             metavar="FILE",
             help="YAML or JSON with names and values of the options of task, "
-            "network and training, and the seed; words of the command line "
-            "take precedence",
+            "network and training, and the seed (not with --seeds); words of "
+            "the command line take precedence",
         )
         parser.add_argument(
             "--tensorboard",
@@ -96,8 +96,8 @@ def run(options):
         _print_summary(figures)
     if lost:
         raise FloatingPointError(
-            "a loss or a weight was no number, as said above, in the training "
-            f"from seed {', '.join(lost)}; the summary is without"
+            "a loss, a weight or an answer was no number, as said above, from "
+            f"seed {', '.join(lost)}; the summary is without"
         )
 
 
@@ -117,10 +117,7 @@ def _with_settings(options):
             f"{options.settings}: expected a seed from 0 to "
             f"{arguments.SEEDS - 1}. Received: {seed}"
         )
-    if options.seed is None and options.seeds is None:
-        loaded["seed"] = seed
-    else:
-        loaded["seed"] = options.seed
+    loaded["seed"] = seed if options.seed is None else options.seed
     words = {k: v for k, v in vars(options).items() if k != "seed"}
     return argparse.Namespace(**{**loaded, **words})
 
@@ -201,12 +198,12 @@ def _trained(options):
             verbose=output.verbose(),
         )
         model.save(unfinished / runs.MODEL_FILE)
-        figures = _figures(model, task, seed, unfinished)
         if is_drawn:
             pictures.write(unfinished, model, task, seed)
         output.rename(unfinished, out)
         Progress(out).delete()
-    return figures
+    # What cannot be answered is no reason to train again.
+    return _figures(model, task, seed, out)
 
 
 def _tensorboard(folder, task, seed, is_drawn):
@@ -310,6 +307,8 @@ def _refuse_existing(out, options):
 
 
 def _refuse_unfinished(folder, options):
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileExistsError(f"{folder}: exists already, and is not a folder")
     if folder.exists() and not (options.overwrite or options.resume):
         raise FileExistsError(
             f"{folder}: a training that did not come to its end; go on with "

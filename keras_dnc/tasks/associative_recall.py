@@ -21,9 +21,8 @@ class AssociativeRecall(BitsTask):
     https://arxiv.org/abs/1410.5401), 2014, section 4.3.
 
     Raises:
-        ValueError: If an option is not a positive integer, if `min_length`
-            is below 2 or above `max_length`, or if there are fewer different
-            items than `max_length`.
+        ValueError: If an option is not a positive integer, or if `min_length`
+            is below 2 or above `max_length`.
     """
 
     min_length: int = option(2, "fewest items of a sequence")
@@ -58,13 +57,6 @@ class AssociativeRecall(BitsTask):
                 "`min_length` must be at least 2, a question and its answer. "
                 f"Received: min_length={self.min_length}"
             )
-        different = 2 ** (self.bits * self.item_length)
-        if self.max_length > different:
-            raise ValueError(
-                f"`max_length` must be at most {different}, the number of "
-                f"different items of item_length={self.item_length} words of "
-                f"bits={self.bits}. Received: max_length={self.max_length}"
-            )
 
     @property
     def input_labels(self) -> list[str]:
@@ -88,7 +80,7 @@ class AssociativeRecall(BitsTask):
         items = rng.integers(0, 2, shape).astype("float32")
         asked = rng.integers(0, lengths - 1)
         every = np.arange(count)
-        self._redraw(items, asked, lengths, rng)
+        _redraw(items, asked, rng)
 
         steps = (self.max_length + 2) * (words + 1)
         inputs = np.zeros((count, steps, bits + 2), "float32")
@@ -113,13 +105,13 @@ class AssociativeRecall(BitsTask):
             weights[every, answer] = 1
         return Batch(inputs, targets, weights)
 
-    def _redraw(self, items, asked, lengths, rng):
-        """Draws items again in which the one asked about is heard twice."""
-        every = np.arange(len(items))
-        heard = np.arange(self.max_length) < lengths[:, None]
-        while True:
-            same = (items == items[every, asked, None]).all((2, 3)) & heard
-            twice = np.flatnonzero(same.sum(-1) > 1)
-            if not len(twice):
-                return
-            items[twice] = rng.integers(0, 2, items[twice].shape)
+
+def _redraw(items, asked, rng):
+    """Draws items again that are the same as the one asked about."""
+    every = np.arange(len(items))
+    while True:
+        same = (items == items[every, asked, None]).all((2, 3))
+        same[every, asked] = False
+        if not same.any():
+            return
+        items[same] = rng.integers(0, 2, items[same].shape)

@@ -64,7 +64,9 @@ class Babi(ClassesTask):
     (2016), Methods, *bAbI task descriptions*.
 
     Raises:
-        ValueError: If an option is out of its range.
+        ValueError: If an option is out of its range, or a file of training is
+            damaged.
+        FileNotFoundError: If one is missing, here or among those of `words`.
     """
 
     data: str = option(
@@ -162,8 +164,8 @@ class Babi(ClassesTask):
         Raises:
             FileNotFoundError: If the archive, the folder or a task's file is
                 missing; with `task="all"` one of test, or all of training.
-            ValueError: If the archive is damaged or, while the stories are
-                read, if a line is malformed.
+            ValueError: If the archive is damaged or has two files of a task
+                or, while the stories are read, if a line is malformed.
         """
         return self._stories(part, self.task)
 
@@ -180,8 +182,8 @@ class Babi(ClassesTask):
             )
         if missing:
             warnings.warn(
-                f"{self.data}: there is no file {names} in it. The other tasks "
-                "are trained on without it",
+                f"{self.data}: there is no file {names} in it. What is asked "
+                "for of all tasks is without",
                 stacklevel=1,
             )
         return _parsed(texts)
@@ -204,7 +206,7 @@ class Babi(ClassesTask):
         inputs = keras.Input((None,), dtype="int32")
         count = len(self.vocabulary)
         if self.embedding:
-            # Numbers of size one, which Keras' own, to 0.05, are not.
+            # Of size one; Keras' own are from -0.05 to 0.05.
             layer = keras.layers.Embedding(
                 count,
                 self.embedding,
@@ -264,8 +266,8 @@ class Babi(ClassesTask):
     def one_pass(self, data: Batch, rng: np.random.Generator) -> Batch:
         """Tells the stories of other people, places and things of their task.
 
-        Those of all tasks would be twice as many, and to look for one of so
-        many is learned much later.
+        Names of all tasks would be twice as many, and a network takes much
+        longer to learn to look for one of them.
         """
         if not self.renamed:
             return data

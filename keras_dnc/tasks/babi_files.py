@@ -161,6 +161,8 @@ def _read_archive(path, patterns):
         with tarfile.open(path) as archive:
             names = archive.getnames()
             _check_inside(path, names)
+            # A member may be there in two versions; the last one is read.
+            names = dict.fromkeys(names)
             for task, name in _found(path, patterns, names).items():
                 file = archive.extractfile(name)
                 if file is None:

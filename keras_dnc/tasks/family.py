@@ -90,7 +90,8 @@ class FamilyInference(TriplesTask):
 
     Raises:
         ValueError: If an option is out of its range, or an edge of the graph
-            is none of the relations that are told.
+            is none of the relations that are told; when sequences are drawn
+            with hints, if `planning` is below `max_length`.
         FileNotFoundError: If `graph` names no file.
     """
 
@@ -144,7 +145,10 @@ class FamilyInference(TriplesTask):
 
     @property
     def cells(self) -> int:
-        """Who may be told to be whose what."""
+        """Who may be told to be whose what.
+
+        Of all relations there are five times as many, as truth values.
+        """
         return len(TOLD) * self.people**2
 
     def edge_labels(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -216,7 +220,7 @@ class FamilyInference(TriplesTask):
             raise ValueError(
                 f"`planning` must be at least max_length={self.max_length} "
                 "with hints, a silent step for each relation on the way. "
-                f"Received: planning={self.planning}"
+                f"Without them, hints=False. Received: planning={self.planning}"
             )
         facts, query, _ = asked
         source, destination, told = np.moveaxis(facts, -1, 0)

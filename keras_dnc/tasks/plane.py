@@ -71,8 +71,9 @@ class PlaneTask(TriplesTask):
 
     @property
     def cells(self) -> int:
-        """Pairs of nodes, or of a node and a label of an edge."""
-        return self.nodes * max(self.nodes, self.edge_names)
+        """Pairs of nodes, or of a node and a random graph's label."""
+        labels = 0 if self.graph else self.edge_names
+        return self.nodes * max(self.nodes, labels)
 
     def graphs(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draws graphs, or repeats that of the file.
