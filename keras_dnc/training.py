@@ -439,16 +439,19 @@ def _predict(model, task):
     width = len(task.output_labels)
 
     def predict(inputs):
-        outputs = model.predict(inputs, verbose=0)
+        # A model of one's own may answer otherwise, and NumPy would broadcast.
+        # Seen before it is asked: words that it does not know are an error.
+        outputs = model.compute_output_spec(
+            keras.KerasTensor(inputs.shape, inputs.dtype)
+        )
         expected = (*inputs.shape[:2], width)
         received = getattr(outputs, "shape", type(outputs).__name__)
-        # A model of one's own may answer otherwise, and NumPy would broadcast.
         if received != expected:
             raise ValueError(
                 f"`model` must answer {task.name} with outputs of shape "
                 f"(B, T, Y)={expected}. Received: {received}"
             )
-        return outputs
+        return model.predict(inputs, verbose=0)
 
     return predict
 

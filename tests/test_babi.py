@@ -758,6 +758,15 @@ def test_a_task_without_training_text_is_evaluated_without_guesses(tmp_path):
         assert not any("chance" in name or "commonest" in name for name in one)
 
 
+def test_a_model_of_fewer_words_is_refused_before_it_is_asked(tmp_path):
+    task = babi(write_folder(tmp_path))
+    inputs = keras.Input((None,), dtype="int32")
+    outputs = keras.layers.Embedding(3, 3)(inputs)
+    message = r"with outputs of shape \(B, T, Y\)=\(1, 16, 17\).*16, 3\)"
+    with pytest.raises(ValueError, match=message):
+        training.evaluate(keras.Model(inputs, outputs), task, 0)
+
+
 def test_a_pass_has_each_story_once_in_batches_of_like_lengths(tmp_path):
     # Stories of 4 n + 4 steps: n sentences, a question, an answer.
     counts = [1, 1, 1, 1, 2, 6, 6, 6, 6, 20]
