@@ -23,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: The command's words; default those of the process.
 
     Returns:
-        The exit status: 0, or 1 after an error, which is printed. Words that
-        are no command end the process with status 2, as argparse does.
+        The exit status: 0, 1 after an error, which is printed, or 130, as in
+        shells, after Ctrl-C. Words that are no command end the process with
+        status 2, as argparse does.
     """
     options = parser().parse_args(arguments)
     try:
@@ -34,9 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
         OSError,
         ModuleNotFoundError,
         FloatingPointError,
+        MemoryError,
     ) as error:
         print(f"keras_dnc: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as error:
+        # What is left is said below the progress bar.
+        left = ". ".join(["interrupted", *map(str, error.args)])
+        print(f"\nkeras_dnc: {left}", file=sys.stderr)
+        return 130
     return 0
 
 

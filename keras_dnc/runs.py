@@ -81,7 +81,13 @@ def load_recipe(folder: Path) -> Recipe:
     Raises:
         FileNotFoundError: If there is no file.
         ValueError: If it is damaged, or an option is out of its range.
+        NotADirectoryError: If it is a model of one's own.
     """
+    if folder.is_file():
+        raise NotADirectoryError(
+            f"{folder}: expected the folder of a training, which tells how to "
+            "build the model anew. Received a file"
+        )
     recipe, *_ = _load_training(folder)
     return recipe
 
@@ -194,12 +200,19 @@ def load(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, of another task, or an option is out of
-            its range or changes what inputs or outputs mean.
+            its range or changes what inputs or outputs mean, or if a file
+            comes without the name of its task.
     """
     if path.is_dir():
         task = load_task(path, name, **options)
         return load_model(path), task
-    return load_model_file(path), TASKS[name](**options)
+    model = load_model_file(path)
+    if name not in TASKS:
+        raise ValueError(
+            f"`name` must be one of {', '.join(TASKS)} for a file, which tells "
+            f"no task. Received: {path}, name={name!r}"
+        )
+    return model, TASKS[name](**options)
 
 
 def load_model(folder: Path) -> keras.Model:

@@ -20,7 +20,7 @@ def require_tensorboard():
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise ModuleNotFoundError(
-            "logs for TensorBoard need it: pip install 'keras_dnc[tensorboard]'"
+            "logs for TensorBoard need it: pip install tensorboard"
         )
 
 

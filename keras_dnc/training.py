@@ -256,11 +256,16 @@ def train(
     except FloatingPointError as error:
         if not progress:
             raise
-        kept = (
-            f"{progress.folder} keeps the state after epoch {progress.epochs}"
-        )
         found = _first_not_finite(task, recipe, seed, progress)
-        raise FloatingPointError(f"{error}. {kept}. {found}") from error
+        raise FloatingPointError(
+            f"{error}. {_kept(progress)}. {found}"
+        ) from error
+    except KeyboardInterrupt as error:
+        if not progress:
+            raise
+        raise KeyboardInterrupt(
+            f"{_kept(progress)}, and `train --resume` goes on from there"
+        ) from error
     except Exception:
         if errors:
             # What the task says, in place of what TensorFlow makes of it.
@@ -303,6 +308,10 @@ def _set_weights(model, task, folder):
             f"Received: {folder}, whose shapes are {found}"
         )
     model.set_weights(given)
+
+
+def _kept(progress):
+    return f"{progress.folder} keeps the state after epoch {progress.epochs}"
 
 
 class _Scores(keras.callbacks.Callback):

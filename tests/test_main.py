@@ -208,7 +208,7 @@ def test_a_model_of_ones_own_is_evaluated(trained, capsys):
     assert main(["evaluate", "echo", str(trained), *words]) == 0
     assert capsys.readouterr().out == of_file
     assert main(["evaluate", "echo", model, "--memory-size=7"]) == 1
-    assert "training.json: expected a file" in capsys.readouterr().err
+    assert f"{model}: expected the folder of" in capsys.readouterr().err
 
 
 def test_a_model_of_other_outputs_is_refused(tmp_path, capsys):
@@ -255,12 +255,26 @@ def test_what_an_lstm_has_not_is_refused(word, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_model_of_ones_own_needs_the_name_of_its_task(tmp_path):
+    file = tmp_path / "mine.keras"
+    keras.Sequential([keras.Input((3,))]).save(file)
+    with pytest.raises(ValueError, match="`name` must be one of echo.*None"):
+        runs.load(file)
+
+
+def test_more_sequences_than_memory_holds_are_an_error(tmp_path, capsys):
+    words = ["train", "echo", f"--out={tmp_path / 'out'}"]
+    # Of 10 ** 15 steps.
+    assert main([*words, "--min-length=1", f"--max-length={10**15}"]) == 1
+    assert "keras_dnc: Unable to allocate" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["nowhere", "--task=echo"], "nowhere: expected a file"),
         (["FOLDER"], "task.json: expected a file"),
-        (["nowhere"], "--task must name what to ask nowhere"),
+        (["nowhere"], "nowhere: expected a file"),
         (["UNKNOWN", "--task=echo"], "model.keras: expected a model"),
     ],
 )

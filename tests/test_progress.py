@@ -297,6 +297,22 @@ def test_it_may_end_at_any_operation_on_files(count, tmp_path, monkeypatch):
     assert logged(cut) == logged(whole)
 
 
+def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch, capsys):
+    class Interrupted(Progress):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            if self.epochs == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands.train, "Progress", Interrupted)
+    words = ["train", "echo", *WORDS, "--epochs=4", "--no-picture"]
+    assert main([*words, f"--out={tmp_path / 'out'}"]) == 130
+    error = capsys.readouterr().err
+    assert "keras_dnc: interrupted. " in error
+    message = "out-unfinished keeps the state after epoch 2, and `train"
+    assert message in error
+
+
 def test_a_state_that_is_not_whole_does_not_count(tmp_path, monkeypatch):
     def replace(source, target):
         if target.name.startswith("epoch-3"):
@@ -607,7 +623,8 @@ def test_what_is_no_folder_is_not_replaced(kind, tmp_path, capsys):
 def test_there_must_be_something_to_resume(tmp_path, capsys):
     words = ["train", "echo", "--resume", f"--out={tmp_path / 'out'}"]
     assert main(words) == 1
-    assert "task.json: expected a file" in capsys.readouterr().err
+    message = "out-unfinished: there is no training to go on with"
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -33,14 +33,15 @@ def add(commands):
             "--memory-size",
             type=arguments.positive,
             metavar="INT",
-            help="slots of the memory, which no weight is of [as in training]",
+            help="slots of the memory, which no weight is of, for a model that "
+            "`train` saved [as in training]",
         )
         parser.add_argument(
             "--strength-factor",
             type=float,
             metavar="FLOAT",
             help="what makes the strengths of keys times this; above 1 a key "
-            "finds fewer slots [1]",
+            "finds fewer slots, for a model that `train` saved [1]",
         )
         arguments.add_seed(parser, "the sequences")
         parser.add_argument(

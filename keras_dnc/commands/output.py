@@ -51,8 +51,7 @@ def refuse_picture_without_matplotlib(
     """
     if is_wanted and importlib.util.find_spec("matplotlib") is None:
         raise ModuleNotFoundError(
-            "the picture needs matplotlib: pip install 'keras_dnc[plots]'"
-            + otherwise
+            "the picture needs matplotlib: pip install matplotlib" + otherwise
         )
 
 

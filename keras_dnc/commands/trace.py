@@ -67,7 +67,7 @@ def run(options):
 def _loaded(options):
     """Returns a model and its task, of a folder or of a file."""
     path = Path(options.model)
-    if not path.is_dir() and options.task is None:
+    if path.is_file() and options.task is None:
         raise ValueError(
             f"--task must name what to ask {path}, a model that no folder "
             "tells the task of. Received none"

@@ -255,7 +255,13 @@ def _settings(options):
             )
         return task, recipe, seed
     if options.resume:
-        return _resumed(_unfinished_of(out), options)
+        unfinished = _unfinished_of(out)
+        if not unfinished.exists():
+            raise FileNotFoundError(
+                f"{unfinished}: there is no training to go on with; begin one "
+                "without --resume"
+            )
+        return _resumed(unfinished, options)
     task_class = TASKS[options.task_name]
     task = task_class(**arguments.given(options, task_class))
     recipe = dataclasses.replace(

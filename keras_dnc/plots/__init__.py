@@ -8,7 +8,7 @@ try:
     import matplotlib  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "keras_dnc.plots needs matplotlib: pip install 'keras_dnc[plots]'"
+        "keras_dnc.plots needs matplotlib: pip install matplotlib"
     ) from error
 
 from keras_dnc.plots.traces import (

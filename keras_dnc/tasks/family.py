@@ -147,7 +147,7 @@ class FamilyInference(TriplesTask):
     def cells(self) -> int:
         """Who may be told to be whose what.
 
-        Of all relations there are five times as many, as truth values.
+        Of all relations there are six times as many, as truth values.
         """
         return len(TOLD) * self.people**2
 
