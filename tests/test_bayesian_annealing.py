@@ -408,6 +408,13 @@ def test_the_log_parts_the_loss(jit_compile):
     np.testing.assert_allclose(history["val_data_loss"], [2.5] * 2, rtol=1e-5)
 
 
+def test_the_log_needs_each_batch_for_itself():
+    model = make_model()
+    model.compile("sgd", steps_per_execution=2)
+    with pytest.raises(ValueError, match="KLLog weighs.*steps_per_execution=2"):
+        fit(model, bayesian.KLLog())
+
+
 def test_without_validation_data_nothing_is_logged_of_them():
     history = fit(make_model(), bayesian.KLLog())
     assert set(history) == {"loss", "kl", "data_loss"}

@@ -276,6 +276,12 @@ def test_bad_arguments_are_refused(arguments, message):
         bayesian.DenseVariational(**{**GOOD, **arguments})
 
 
+def test_inputs_of_unknown_width_are_refused():
+    layer = bayesian.DenseVariational(**GOOD)
+    with pytest.raises(ValueError, match=r"last axis.*\(None, None\)"):
+        layer.build((None, None))
+
+
 def test_a_distribution_of_another_size_is_refused():
     layer = bayesian.DenseVariational(
         **{**GOOD, "make_prior_fn": of_numbers(normals, 6)}

@@ -93,6 +93,22 @@ def test_precisions_sum_over_steps_and_outputs_of_a_network():
         np.testing.assert_allclose(precision, expected, rtol=2e-3)
 
 
+def test_what_a_mask_hides_is_no_data():
+    layers = [
+        keras.layers.Embedding(5, 3, mask_zero=True),
+        keras.layers.SimpleRNN(3, return_sequences=True),
+        keras.layers.Dense(2, "softmax"),
+    ]
+    model = keras.Sequential([keras.Input((None,)), *layers])
+    inputs = np.array([[1, 4, 2], [3, 1, 1]])
+    laplace = bayesian.DiagonalLaplace(model).fit(inputs)
+    padded = bayesian.DiagonalLaplace(model)
+    padded.fit(np.pad(inputs, [(0, 0), (0, 4)]))
+    pairs = zip(padded.precisions, laplace.precisions, strict=True)
+    for precision, expected in pairs:
+        assert_close(precision, expected, 1e-5)
+
+
 def test_draws_have_the_variance_of_the_weights():
     model = linear()
     laplace = bayesian.DiagonalLaplace(model, "regression", seed=3)

@@ -6,6 +6,7 @@ units of their standard errors.
 """
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import ops
@@ -364,6 +365,15 @@ def test_dropout_drops_its_rate_anew_in_each_draw():
     np.testing.assert_array_equal(bayesian.draw_outputs(model, x, 1)[0], x)
 
 
+@pytest.mark.parametrize("name", ["Attention", "AdditiveAttention"])
+def test_the_dropout_of_attention(rng, name):
+    inputs = keras.Input((3, 2))
+    layer = getattr(keras.layers, name)(dropout=RATE)
+    model = keras.Model(inputs, layer([inputs, inputs]))
+    x = rng.normal(size=(2, 3, 2)).astype("float32")
+    assert draw_dropped(model, x, 20).std(axis=0).min() > 0
+
+
 def test_spatial_dropout_drops_whole_channels():
     layer = keras.layers.SpatialDropout1D(RATE)
     model = keras.Sequential([keras.Input((3, 200)), layer])
@@ -614,6 +624,18 @@ def test_one_output_is_that_of_the_second_class(rng, from_logits):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
+def test_rounded_probabilities_are_taken_for_what_they_are(rng):
+    exact = rng.dirichlet(np.ones(10), size=(4, 5))
+    rounded = exact.astype(ml_dtypes.bfloat16).astype("float64")
+    assert abs(rounded.sum(-1) - 1).max() > 1e-3
+    of_rounded = bayesian.summarize_classes(rounded)
+    for one, other in zip(
+        of_rounded, bayesian.summarize_classes(exact), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=0.01)
+    np.testing.assert_allclose(of_rounded.mean.sum(-1), 1, rtol=1e-12)
+
+
 def test_outputs_that_are_no_probabilities_are_refused(rng):
     for wrong in np.full((3, 2, 4), 0.3), rng.normal(size=(3, 2, 4)):
         with pytest.raises(ValueError, match="`outputs` must be probabilities"):
@@ -711,3 +733,20 @@ def test_predict_and_evaluate_drop_within_the_context_alone():
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(200)
     assert error == 1
     assert dropped() == (0, 0)
+
+
+def test_a_callback_drops_while_the_model_is_trained():
+    layers = [keras.layers.Dropout(0.5), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((50,)), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    ones, seen = np.ones((4, 50)), []
+
+    def watch(epoch, logs):
+        prediction = bayesian.predict_classes(
+            model, ones, samples=10, monte_carlo_dropout=True
+        )
+        seen.append(prediction.epistemic.min())
+
+    watching = keras.callbacks.LambdaCallback(on_epoch_end=watch)
+    model.fit(ones, np.zeros(4), epochs=2, callbacks=[watching], verbose=0)
+    assert len(seen) == 2 and min(seen) > 0

@@ -159,3 +159,42 @@ def test_a_model_without_random_kernels():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="must have a kernel"):
         bayesian.prune(model, 0.5)
+
+
+def test_a_callback_prunes_while_the_model_is_trained():
+    model = make_model()
+    model.compile("sgd", "mse")
+    changed = []
+
+    def prune(epoch, logs):
+        bayesian.prune(model, 0.5)
+        changed.append(arrays(kernels(model)[0].posterior.mean()))
+
+    history = model.fit(
+        INPUTS,
+        np.ones((5, 2)),
+        epochs=3,
+        validation_data=(INPUTS, np.ones((5, 2))),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=prune)],
+        verbose=0,
+    ).history
+    assert len(history["val_loss"]) == 3
+    # The first pruning removed what the second training left as it was.
+    kept = kernels(model)[0].mask.astype(bool)
+    assert_equal(changed[0][~kept], changed[1][~kept])
+    assert np.all(changed[0][kept] != changed[1][kept])
+
+
+def test_a_compiled_model_made_ready_takes_the_weights_of_a_pruned_one(
+    tmp_path,
+):
+    pruned, model = make_model(), make_model()
+    bayesian.prune(pruned, 1.0)
+    pruned.save_weights(tmp_path / "pruned.weights.h5")
+    model.predict(INPUTS, verbose=0)
+    assert bayesian.prune(model, 0) == 0
+    model.load_weights(tmp_path / "pruned.weights.h5")
+    assert_close(
+        model.predict(INPUTS, verbose=0),
+        np.tile(arrays(model.layers[1].bias.posterior.mean()), (5, 1)),
+    )

@@ -708,6 +708,41 @@ def test_every_weight_is_drawn_as_often_for_any_number_of_steps(holder):
     assert np.all(np.greater(many, few)[np.nonzero(once)])
 
 
+def test_a_recurrence_within_another_has_one_draw_for_all_its_steps():
+    class Inner(keras.layers.Layer):
+        """A cell that runs the same sequence at each of its steps."""
+
+        def __init__(self):
+            super().__init__()
+            self.state_size, self.output_size = 1, 3
+            self.rnn = bayesian.VariationalRNN(
+                bayesian.GRUCellReparameterization(3)
+            )
+
+        def build(self, input_shape):
+            self.rnn.build((None, 4, FEATURES))
+
+        def call(self, inputs, states):
+            return self.rnn(ops.repeat(inputs[:, None], 4, axis=1)), states
+
+    layer = bayesian.VariationalRNN(Inner(), return_sequences=True)
+    outputs = arrays(layer(np.ones((2, 6, FEATURES))))
+    assert_close(outputs, np.repeat(outputs[:, :1], 6, axis=1), 1e-6)
+    assert_differ(arrays(layer(np.ones((2, 6, FEATURES)))), outputs)
+
+
+def test_the_parts_of_a_sequence_have_one_draw_within_its_context():
+    layer = forward("reparameterization")
+    step = np.ones((1, 1, FEATURES))
+    with pytest.raises(ValueError, match="must be built"), layer.one_draw(1):
+        pass
+    layer.build(step.shape)
+    with layer.one_draw(1):
+        first, second = layer(step), layer(step)
+    assert_close(first, second)
+    assert_differ(layer(step), first, by=1e-6)
+
+
 @ALL_DENSE
 def test_nothing_is_held_after_a_call(estimator):
     layer = forward(estimator)

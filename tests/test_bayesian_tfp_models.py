@@ -162,6 +162,40 @@ def test_an_activation_without_a_name_is_refused(tfpl, tf_layers):
         bayesian.from_tfp(sequential(tf_layers.Input((3,)), leaky))
 
 
+def relu(x):
+    return x + 7
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_an_activation_of_the_same_name_alone_is_refused(
+    tfpl, tf_layers, variational
+):
+    kind = tfpl.DenseFlipout if variational else tf_layers.Dense
+    for activation in (relu, "hard_sigmoid"):
+        layer = kind(2, activation=activation)
+        with pytest.raises(ValueError, match="activations that Keras has"):
+            bayesian.from_tfp(sequential(tf_layers.Input((3,)), layer))
+
+
+def test_draws_and_regularizers_of_ones_own_are_refused(tfpl, tf_layers):
+    for name, value in (
+        ("kernel_posterior_tensor_fn", lambda d: d.mean()),
+        ("bias_posterior_tensor_fn", lambda d: d.mean()),
+        ("activity_regularizer", "l2"),
+    ):
+        layer = tfpl.DenseFlipout(2, **{name: value})
+        with pytest.raises(ValueError, match=f"with {name}="):
+            bayesian.from_tfp(sequential(tf_layers.Input((3,)), layer))
+
+
+def test_a_frozen_layer_stays_frozen_and_keeps_its_dtype(tfpl, tf_layers):
+    frozen = tfpl.DenseFlipout(2, trainable=False, dtype="float64")
+    model = sequential(tf_layers.Input((3,), dtype="float64"), frozen)
+    (layer,) = bayesian.from_tfp(model).layers
+    assert not layer.trainable_variables
+    assert layer.variable_dtype == "float64"
+
+
 @pytest.mark.parametrize("weight", ["kernel", "bias"])
 def test_a_scaled_divergence_is_refused(tfpl, tf_layers, weight):
     from tensorflow_probability import distributions as tfd

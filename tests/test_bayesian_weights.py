@@ -1,6 +1,7 @@
 """A random weight: posteriors and priors of other forms, dtypes, freezing."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from helpers import assert_close
@@ -178,6 +179,22 @@ def test_channels_that_come_first_keep_their_signs_over_time(kind):
     assert_close(outputs, np.broadcast_to(outputs[..., :1, :1], (2, 2, 5, 6)))
     differ = np.abs(outputs[0] - outputs[1]).max() > 1e-4
     assert differ == (kind == "Flipout")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_the_scale_that_is_set_is_that_of_the_posterior(dtype):
+    layer = bayesian.DenseFlipout(UNITS, dtype=dtype)
+    layer.build((None, FEATURES))
+    # The dtype's rounding of ρ = -3, times dσ/dρ = 0.05.
+    bound = 4 * float(ml_dtypes.finfo(dtype).eps) * 0.05
+    layer.kernel.set_posterior(np.zeros((FEATURES, UNITS)), 0.05)
+    scale = tf.cast(layer.kernel.posterior.stddev(), "float64")
+    assert abs(np.asarray(scale) - 0.05).max() < bound
+    # As small as the dtype has it.
+    layer.kernel.set_posterior(np.zeros((FEATURES, UNITS)), 1e-12)
+    scale = tf.cast(layer.kernel.posterior.stddev(), "float64")
+    eps = float(ml_dtypes.finfo(dtype).eps)
+    np.testing.assert_allclose(scale, np.full((FEATURES, UNITS), eps))
 
 
 def test_bfloat16_alone():

@@ -154,12 +154,7 @@ class KLAnnealing(keras.callbacks.Callback):
         self._seen = 0
         self._layers = variational_layers(self.model)
         if self.schedule == "blundell":
-            if self.model.steps_per_execution != 1:
-                raise ValueError(
-                    "schedule='blundell' weighs each batch apart, and needs "
-                    "steps_per_execution=1. Received: steps_per_execution="
-                    f"{self.model.steps_per_execution}"
-                )
+            _refuse_several_steps(self.model, "schedule='blundell'")
             self.batches = self.params.get("steps")
             if not self.batches:
                 raise ValueError(
@@ -191,6 +186,15 @@ class KLAnnealing(keras.callbacks.Callback):
             layer.kl_factor = factor
 
 
+def _refuse_several_steps(model, name):
+    """Raises ValueError if a callback does not see each batch."""
+    if model.steps_per_execution != 1:
+        raise ValueError(
+            f"{name} weighs each batch apart, and needs steps_per_execution=1. "
+            f"Received: steps_per_execution={model.steps_per_execution}"
+        )
+
+
 class KLLog(keras.callbacks.Callback):
     """Callback: logs the divergences and the rest of the loss apart.
 
@@ -199,6 +203,10 @@ class KLLog(keras.callbacks.Callback):
     `data_loss`, the loss without it; with validation data `val_data_loss` too.
     Divergences that are estimated are estimated anew for the log, by draws
     that leave those of training as they are without it.
+
+    Raises:
+        ValueError: When the training begins, if the model is compiled with
+            several steps per execution.
     """
 
     def __init__(self):
@@ -215,6 +223,10 @@ class KLLog(keras.callbacks.Callback):
         self._draw = tf.function(
             lambda: [weight.divergence() for weight in self._weights]
         )
+
+    def on_train_begin(self, logs=None):
+        """Refuses batches that cannot be told apart."""
+        _refuse_several_steps(self.model, "KLLog")
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begins the average."""

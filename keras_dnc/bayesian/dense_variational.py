@@ -186,8 +186,13 @@ class DenseVariational(Variational, keras.layers.Layer):
 
     def build(self, input_shape):
         """Builds the joint weight."""
-        super().build(input_shape)
         width = input_shape[-1]
+        if width is None:
+            raise ValueError(
+                "The last axis of the inputs must have a known width. "
+                f"Received: input_shape={input_shape}"
+            )
+        super().build(input_shape)
         self._kernel_shape = (width, self.units)
         sizes = (math.prod(self._kernel_shape), self.units * self.use_bias)
         self.kernel_and_bias = RandomWeight(

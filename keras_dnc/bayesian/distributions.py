@@ -59,17 +59,27 @@ def scale_of(untransformed_scale):
     Args:
         untransformed_scale: Tensor `ρ` of any shape.
     """
-    eps = float(ml_dtypes.finfo(ops.dtype(untransformed_scale)).eps)
+    eps = _eps(ops.dtype(untransformed_scale))
     return eps + ops.softplus(untransformed_scale)
 
 
-def inverse_softplus(x):
-    """Returns `ln(e^x − 1)`.
+def untransformed_scale_of(scale, dtype: str):
+    """Returns the `ρ` whose `scale_of` is a standard deviation.
+
+    `ρ = ln(e^(σ − eps) − 1)`, with a very small number in place of `σ − eps`
+    where `σ` is less than `eps`.
 
     Args:
-        x: A positive number or an array of them.
+        scale: A positive number or an array of them.
+        dtype: The dtype of `ρ`.
     """
+    scale = np.asarray(scale, "float64")
+    x = np.maximum(scale - _eps(dtype), np.finfo("float64").tiny)
     return x + np.log(-np.expm1(-x))
+
+
+def _eps(dtype):
+    return float(ml_dtypes.finfo(dtype).eps)
 
 
 class _Function:
@@ -233,7 +243,9 @@ class NormalPrior(_Function):
                 name=f"{name}_untransformed_scale",
                 shape=(),
                 dtype=dtype,
-                initializer=initializers.Constant(inverse_softplus(scale)),
+                initializer=initializers.Constant(
+                    untransformed_scale_of(scale, _name(dtype))
+                ),
                 regularizer=None,
                 constraint=None,
                 trainable=trainable,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dnc.bayesian.metrics import both_classes
+from keras_dnc.bayesian.metrics import both_classes, weights_of
 from keras_dnc.bayesian.variational import require_tensorflow
 from keras_dnc.validation import (
     boolean,
@@ -122,7 +122,10 @@ class DiagonalLaplace:
         @tf.function(reduce_retracing=True)
         def squares(batch):
             with tf.GradientTape() as tape:
-                outputs = self._weighed(self.model(batch, training=False))
+                outputs = self.model(batch, training=False)
+                # Steps that a mask hides are no data.
+                seen = weights_of(outputs, None, outputs.dtype)
+                outputs = self._weighed(outputs) * seen[..., None]
             jacobians = tape.jacobian(
                 outputs,
                 [weight.value for weight in weights],

@@ -23,11 +23,16 @@ def signal_to_noise(model: keras.layers.Layer) -> dict[str, np.ndarray]:
 def prune(model: keras.Model, fraction_removed: float) -> int:
     """Sets the elements of kernels of least `|μ|/σ` to zero, for good.
 
-    The share is of all kernels of the model together; kernels with one scale
-    lose less than others. What is removed stays zero in training and in
-    prediction, costs no divergence, and is saved with the model's weights. The
-    means and deviations stay as they are, so that pruning again with another
-    share begins from all elements.
+    The share is of all kernels of the model together (with their biases those
+    of `DenseVariational`); kernels with one scale lose less than others. What
+    is removed stays zero in training and in prediction, costs no divergence,
+    and is saved with the model's weights. Its means and deviations are kept,
+    so that pruning again with another share begins from all elements;
+    training on moves them by an optimizer's momentum or weight decay alone.
+
+    Load the weights of a pruned model into one that has not been compiled yet,
+    or make it ready by `prune(model, 0)`: what was compiled without masks does
+    without them.
 
     Source: Blundell et al., [Weight uncertainty in neural networks](
     https://arxiv.org/abs/1505.05424), 2015, section 5.1.
@@ -60,20 +65,12 @@ def prune(model: keras.Model, fraction_removed: float) -> int:
     ends = np.cumsum([len(part) for part in ratios])[:-1]
     for weight, part in zip(kernels, np.split(kept, ends), strict=True):
         weight.mask = part.reshape(weight.shape)
-    # What was compiled before knows no masks.
-    forget_compiled(model)
+    # What was compiled before knows no masks. Anew at once: a callback prunes
+    # while `fit` uses it.
+    for kind in ("train", "test", "predict"):
+        if getattr(model, f"{kind}_function", None) is not None:
+            getattr(model, f"make_{kind}_function")(force=True)
     return removed
-
-
-def forget_compiled(model: keras.layers.Layer) -> None:
-    """Lets a model's `fit`, `evaluate` and `predict` be compiled anew.
-
-    Args:
-        model: A model; another layer has nothing to forget.
-    """
-    for function in ("train_function", "test_function", "predict_function"):
-        if hasattr(model, function):
-            setattr(model, function, None)
 
 
 def _prunable_kernels(model) -> list[RandomWeight]:

@@ -38,10 +38,22 @@ class HoldsDraws:
     def one_draw(self, batch_size):
         """Within this context every random weight is the same at each use.
 
+        So it is in several calls that are the parts of a sequence. What a
+        context around this one holds stays as it is.
+
         Args:
             batch_size: Number `B` of examples.
+
+        Raises:
+            ValueError: If the layer is not built, and so has no weights.
         """
+        if not self.built:
+            raise ValueError(
+                f"The layer must be built before it can hold a draw. Received: "
+                f"{self.name}, which is not"
+            )
         weights = [] if self.draw_per_step else random_weights(self.cell)
+        weights = [weight for weight in weights if weight.held is None]
         try:
             for weight in weights:
                 weight.hold(batch_size)
@@ -62,7 +74,9 @@ class VariationalRNN(HoldsDraws, keras.layers.RNN):
     Random weights anywhere in the cell are drawn once for all time steps of a
     sequence, anew at each call, in training and in prediction; their
     divergences count once a batch. The signs of Flipout differ between the
-    examples of a batch, and are held too.
+    examples of a batch, and are held too. In `keras.layers.Bidirectional` a
+    cell's `seed` is that of both directions, and so are its draws: give the
+    `backward_layer` another.
 
     Source: Fortunato et al., [Bayesian recurrent neural networks](
     https://arxiv.org/abs/1704.02798), 2017.

@@ -90,6 +90,9 @@ def _convert(layer):
         raise ValueError(
             f"`model` must be of layers that Keras has too. Received: {layer}"
         )
+    for argument in ("activation", "recurrent_activation"):
+        if callable(getattr(layer, argument, None)):
+            _activation(layer, argument)
     config = layer.get_config()
     config.pop("batch_input_shape", None)
     if not config.get("time_major", True):
@@ -110,11 +113,12 @@ def _convert(layer):
 def _arguments(layer, name):
     from tensorflow_probability import distributions as tfd
 
-    for weight in ("kernel", "bias"):
-        _check_divergence(layer, weight)
+    _check_defaults(layer)
     arguments = {
         "name": layer.name,
-        "activation": _activation(layer),
+        "dtype": layer.dtype_policy.name,
+        "trainable": layer.trainable,
+        "activation": _activation(layer, "activation"),
         "kernel_prior_fn": _prior(layer, "kernel"),
         "bias_prior_fn": _prior(layer, "bias"),
     }
@@ -132,31 +136,45 @@ def _arguments(layer, name):
     return {**arguments, **{key: getattr(layer, key) for key in CONVOLUTION}}
 
 
-def _activation(layer):
-    name = getattr(layer.activation, "__name__", None)
+def _activation(layer, argument):
+    """Returns Keras' activation that is the one of a layer."""
+    activation = getattr(layer, argument)
+    if activation is None:
+        return None
     try:
-        if name is not None or layer.activation is None:
-            return keras.activations.get(name)
+        found = keras.activations.get(getattr(activation, "__name__", None))
     except ValueError:
-        pass
-    raise ValueError(
-        "`model` must have activations that Keras has too. Received the layer "
-        f"{layer.name!r} with {layer.activation}"
-    )
+        found = None
+    # A name is not enough: the hard sigmoid, for one, is another in Keras 3.
+    numbers = keras.ops.linspace(-4.0, 4.0, 33)[None]
+    if found is None or not np.allclose(
+        found(numbers), activation(numbers), atol=1e-5
+    ):
+        raise ValueError(
+            "`model` must have activations that Keras has too. Received the "
+            f"layer {layer.name!r} with {argument}={activation}"
+        )
+    return found
 
 
-def _check_divergence(layer, weight):
-    """Refuses a divergence that is not tfp's default."""
-    name = f"{weight}_divergence_fn"
-    divergence = getattr(layer, name)
-    default = inspect.signature(type(layer).__init__).parameters[name].default
-    if divergence is None or divergence is default:
-        return
-    raise ValueError(
-        "`model` must have tfp's own divergences; scale them by the "
-        "`kl_weight` of the new layers instead. Received the layer "
-        f"{layer.name!r} with {name}={divergence}"
-    )
+def _check_defaults(layer):
+    """Refuses functions that no layer here takes over."""
+    parameters = inspect.signature(type(layer).__init__).parameters
+    for name in (
+        "kernel_divergence_fn",
+        "bias_divergence_fn",
+        "kernel_posterior_tensor_fn",
+        "bias_posterior_tensor_fn",
+        "activity_regularizer",
+    ):
+        value = getattr(layer, name)
+        if value is not None and value is not parameters[name].default:
+            raise ValueError(
+                "`model` must have tfp's own divergences and draws, and no "
+                "regularizer of activities; scale divergences by the "
+                "`kl_weight` of the new layers instead. Received the layer "
+                f"{layer.name!r} with {name}={value}"
+            )
 
 
 def _element(distribution):

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_dnc.bayesian.distributions import (
     independent,
-    inverse_softplus,
     tfd,
+    untransformed_scale_of,
 )
 from keras_dnc.bayesian.estimators import LocalReparameterization
 from keras_dnc.bayesian.noise import normals
@@ -231,8 +231,8 @@ class RandomWeight(keras.layers.Layer):
         self._named["posterior_loc"].assign(loc)
         if scale is not None and "posterior_untransformed_scale" in self._named:
             variable = self._named["posterior_untransformed_scale"]
-            scale = np.broadcast_to(scale, self.shape).astype("float64")
-            variable.assign(inverse_softplus(scale))
+            scale = np.broadcast_to(scale, self.shape)
+            variable.assign(untransformed_scale_of(scale, variable.dtype))
 
     def centre_prior(self, loc):
         """Sets the means of a prior that has given ones, and no other's.
