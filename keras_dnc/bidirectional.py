@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_dnc.initialization import seed_of
-from keras_dnc.recurrent import DNC
+from keras_dnc.recurrent import DNC, mask_of
 from keras_dnc.serialization import deserialize_layers
 from keras_dnc.validation import positive_integer
 from keras_dnc.variables import pass_on_frozen
@@ -100,11 +100,14 @@ class BidirectionalDNC(DNC):
         )
 
     def _make_backward(self, units):
-        """Returns the LSTM that an integer stands for."""
-        config = self.cell.make_controller(units).get_config()
+        """Returns the layer that an integer stands for."""
+        cell = self.cell.make_controller(units)
+        if type(cell) is not keras.layers.LSTMCell:
+            # Of a subclass that makes another.
+            return keras.layers.RNN(cell, unroll=self.unroll, name="backward")
         return keras.layers.LSTM.from_config(
             {
-                **config,
+                **cell.get_config(),
                 "seed": seed_of(self.cell.seed, "backward"),
                 "unroll": self.unroll,
                 "name": "backward",
@@ -121,6 +124,7 @@ class BidirectionalDNC(DNC):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         """Returns the outputs, and the DNC's final states if wanted."""
+        mask = mask_of(sequences, mask)
         results = super().call(sequences, initial_state, mask, training)
         later = self.backward(sequences, mask=mask, training=training)
         if self.return_sequences:

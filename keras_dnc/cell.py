@@ -17,6 +17,7 @@ from keras_dnc.validation import (
     is_array,
     is_finite,
     layer,
+    nonnegative_integer,
     positive_integer,
     positive_number,
 )
@@ -216,6 +217,8 @@ class DNCCell(AtLeastFloat32, PassesDropoutMasks, keras.layers.Layer):
             "recurrent_dropout", recurrent_dropout
         )
         self.seed = seed
+        if seed is not None:
+            nonnegative_integer("seed", seed)
         self.bypass_dropout = fraction_below_one(
             "bypass_dropout", bypass_dropout
         )

@@ -61,15 +61,15 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
     structure = constants, states, segments
     count = tf.shape(segments[0])[0]
     of_states = [
-        _Lists(part.shape, tf.shape(part), part.dtype) for part in states
+        _Lists(count, part.shape, tf.shape(part), part.dtype) for part in states
     ]
     of_segments = [
-        _Lists(part.shape[1:], tf.shape(part)[1:], part.dtype)
+        _Lists(count, part.shape[1:], tf.shape(part)[1:], part.dtype)
         for part in segments
     ]
     batch_size = tf.shape(states[0])[0]
     of_outputs = [
-        _Lists(part.shape, (batch_size, *part.shape[1:]), part.dtype)
+        _Lists(count, part.shape, (batch_size, *part.shape[1:]), part.dtype)
         for part in outputs
     ]
     are_floats = [part.dtype.is_floating for part in segments]
@@ -106,8 +106,8 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
             0,
             1,
             states,
-            [part.empty(count) for part in of_states],
-            [part.empty(count) for part in of_outputs],
+            [part.empty() for part in of_states],
+            [part.empty() for part in of_outputs],
         )
 
         def gradient(*upstream):
@@ -153,7 +153,7 @@ def _scan_with_tensorflow(segment, constants, states, segments, outputs):
                 -1,
                 [tf.zeros_like(part) for part in constants],
                 list(upstream[len(outputs) :]),
-                [part.empty(count) for part in of_floats],
+                [part.empty() for part in of_floats],
             )
             to_segments = iter(_map(_Lists.stack, of_floats, to_segments))
             return [
@@ -183,24 +183,28 @@ class _Lists:
     """Lists of tensors of one kind, which may be of no tensors.
 
     As `tf.TensorArray`, which cannot stack none where a part of their shape,
-    such as the batch size, is known when the graph runs and not before.
+    such as the batch size, is known when the graph runs and not before. XLA
+    compiles a loop that is never run too, and reads from a list in it: one of
+    no tensors has a place all the same.
 
     Args:
+        count: The number of tensors in each list, as a tensor.
         known: What is known of the tensors' shape.
         shape: Their shape, as a tensor.
         dtype: Their dtype.
     """
 
-    def __init__(self, known, shape, dtype):
-        self.known, self.shape, self.dtype = known, shape, dtype
+    def __init__(self, count, known, shape, dtype):
+        self.count, self.known = count, known
+        self.shape, self.dtype = shape, dtype
 
-    def empty(self, count):
-        """Returns a list of `count` places."""
+    def empty(self):
+        """Returns a list of places."""
         import tensorflow as tf
 
         return tf.raw_ops.TensorListReserve(
             element_shape=self.shape,
-            num_elements=count,
+            num_elements=tf.maximum(self.count, 1),
             element_dtype=self.dtype,
         )
 
@@ -208,6 +212,12 @@ class _Lists:
         """Returns a list of the tensors along the first axis."""
         import tensorflow as tf
 
+        if not stacked.shape[0]:
+            # There may be none.
+            missing = [1 - tf.minimum(self.count, 1)]
+            shape = tf.concat([missing, self.shape], axis=0)
+            place = tf.zeros(shape, self.dtype)
+            stacked = tf.concat([stacked, place], axis=0)
         return tf.raw_ops.TensorListFromTensor(
             tensor=stacked, element_shape=self.shape
         )
@@ -243,4 +253,4 @@ class _Lists:
             element_shape=self.shape,
             element_dtype=self.dtype,
         )
-        return tf.ensure_shape(stacked, (None, *self.known))
+        return tf.ensure_shape(stacked[: self.count], (None, *self.known))

@@ -280,21 +280,22 @@ class Interface(AtLeastFloat32, keras.layers.Layer):
 
     def build(self, hidden_shape):
         """Builds the projection for controller outputs of this shape."""
-        if not self.projection.built:
-            self.projection.build(hidden_shape)
-        projected_shape = self.projection.compute_output_shape(hidden_shape)
-        if projected_shape[-1] != self.size:
+        # Called, as a layer of one's own may have no other way to be built.
+        projected = self.projection(
+            keras.KerasTensor(hidden_shape, self.compute_dtype)
+        )
+        if projected.shape[-1] != self.size:
             raise ValueError(
                 f"`projection` must have {self.size} outputs, the size of the "
                 f"interface vector for word_size={self.word_size}, "
                 f"num_reads={self.num_reads}, num_writes={self.num_writes}, "
                 f"masked_keys={self.masked_keys}, sharpness={self.sharpness}, "
                 f"content_only={self.content_only}. "
-                f"Received a projection with {projected_shape[-1]} outputs: "
+                f"Received a projection with {projected.shape[-1]} outputs: "
                 f"{self.projection}"
             )
-        if self.normalization is not None and not self.normalization.built:
-            self.normalization.build(projected_shape)
+        if self.normalization is not None:
+            self.normalization(projected)
         pass_on_frozen(self)
 
     def compute_output_shape(self, hidden_shape) -> InterfaceVector:

@@ -121,7 +121,9 @@ class DNC(keras.layers.RNN):
         )
         self.input_spec = keras.InputSpec(ndim=3)
         if checkpoint_every is not None:
-            positive_integer("checkpoint_every", checkpoint_every)
+            checkpoint_every = positive_integer(
+                "checkpoint_every", checkpoint_every
+            )
             if unroll:
                 raise ValueError(
                     "`checkpoint_every` is for the loop over time, which "
@@ -167,6 +169,7 @@ class DNC(keras.layers.RNN):
                     "`cell.pack_state(state)` makes of a DNCState. Received a "
                     "DNCState"
                 )
+        mask = mask_of(sequences, mask)
         if self._at_start is None:
             return super().call(sequences, initial_state, mask, training)
         if initial_state is None:
@@ -343,6 +346,18 @@ class DNC(keras.layers.RNN):
         return cls(
             **cls.cell_class.deserialize_arguments(config, custom_objects)
         )
+
+
+def mask_of(sequences, mask):
+    """Returns the mask that was given, or that of a layer before.
+
+    Keras finds the latter only where a layer is called with sequences alone.
+
+    Args:
+        sequences: Tensor of shape `(B, T, X)`.
+        mask: Tensor of shape `(B, T)`, or None.
+    """
+    return getattr(sequences, "_keras_mask", None) if mask is None else mask
 
 
 class _Flag:

@@ -121,7 +121,11 @@ class StateLayout:
 
     def _check(self, name, parts):
         received = [tuple(part.shape) for part in parts]
-        if [math.prod(shape[1:]) for shape in received] != self.sizes:
+        are_alike = len(received) == len(self.sizes) and all(
+            None in shape[1:] or math.prod(shape[1:]) == size
+            for shape, size in zip(received, self.sizes, strict=True)
+        )
+        if not are_alike:
             raise ValueError(
                 f"`{name}` must be {len(self.sizes)} tensors of shape "
                 f"(B, size), of the sizes {self.sizes}. Received "

@@ -59,6 +59,13 @@ def test_a_rate_outside_0_to_1(cls, name, value):
 
 
 @DNC_CLASSES
+@pytest.mark.parametrize("value", [-1, 1.5, "abc"])
+def test_a_seed_that_is_none(cls, value):
+    with pytest.raises(ValueError, match=f"`seed` must.*seed={value!r}"):
+        cls(4, seed=value)
+
+
+@DNC_CLASSES
 @pytest.mark.parametrize("value", [0, "lstm", 3.5, None])
 def test_a_controller_that_is_none(cls, value):
     with pytest.raises(

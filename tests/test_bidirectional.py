@@ -52,6 +52,34 @@ def parts_alone(layer, **options):
     return dnc, lstm, kernel
 
 
+def test_the_mask_of_a_layer_before_is_that_of_both_directions():
+    layer = built()
+    steps = np.pad(sequences(), [(0, 0), (0, 3), (0, 0)])
+    masked = keras.layers.Masking()(steps)
+    mask = np.any(steps != 0, axis=-1)
+    start = layer.get_initial_state(len(steps))
+    expected = layer(steps, mask=mask, initial_state=start)
+    assert_close(layer(masked, initial_state=start), expected)
+    assert_differ(layer(steps, initial_state=start), expected)
+
+
+def test_an_integer_is_what_the_cell_makes_its_controller_of():
+    class GRUDNCCell(keras_dnc.DNCCell):
+        def make_controller(self, units):
+            return keras.layers.GRUCell(units)
+
+    class GRUDNC(keras_dnc.BidirectionalDNC):
+        cell_class = GRUDNCCell
+
+    layer = GRUDNC(UNITS, 5, backward=4, return_sequences=True, **SIZES)
+    assert layer(sequences()).shape == (*sequences().shape[:2], UNITS)
+    assert isinstance(layer.backward.cell, keras.layers.GRUCell)
+    again = GRUDNC.from_config(layer.get_config())
+    again.build((None, None, FEATURES))
+    again.set_weights(layer.get_weights())
+    assert_close(again(sequences()), layer(sequences()))
+
+
 def test_the_two_directions_share_one_output():
     # [h ; r] W_y + b_y + g W is [h ; r ; g] by a matrix of both.
     inputs = sequences()

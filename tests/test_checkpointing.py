@@ -144,11 +144,17 @@ def plain_results(way, masked, jit_compile):
     return results(layer, MASK if masked else None, jit_compile)
 
 
+# XLA knows it when it compiles, and compiles what never runs.
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [4, STEPS, 20])
-def test_the_number_of_steps_need_not_be_known(every):
+@pytest.mark.parametrize(
+    ("every", "jit_compile"),
+    [(4, False), (STEPS, False), (20, False), (4, True), (20, True)],
+)
+def test_the_number_of_steps_need_not_be_known(every, jit_compile):
     layers = made(), made(checkpoint_every=every)
-    plain, few = (results(layer, MASK, False, time=None) for layer in layers)
+    plain, few = (
+        results(layer, MASK, jit_compile, time=None) for layer in layers
+    )
     for one, other in zip(few, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 

@@ -151,6 +151,29 @@ def test_projection_is_a_dense_map_of_the_hidden_vector(rng, sizes, dtype):
     assert_parts_close(interface(tensor(hidden, dtype)), vectors, sizes, dtype)
 
 
+def test_a_projection_needs_no_methods_but_call():
+    class Composite(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.hidden = keras.layers.Dense(4, "tanh")
+            self.linear = keras.layers.Dense(23)
+
+        def call(self, inputs):
+            return self.linear(self.hidden(inputs))
+
+    projection = Composite()
+    interface = keras_dnc.Interface(
+        2,
+        2,
+        projection=projection,
+        normalization=keras.layers.LayerNormalization(),
+    )
+    keys = interface(np.ones((3, 5))).read_keys
+    assert keys.shape == (3, 2, 2)
+    assert len(projection.trainable_variables) == 4
+    assert len(interface.trainable_variables) == 6
+
+
 def test_projection_with_another_number_of_outputs_is_refused():
     interface = keras_dnc.Interface(2, 2, projection=keras.layers.Dense(7))
     with pytest.raises(ValueError, match=r"must have 23 outputs.*with 7"):

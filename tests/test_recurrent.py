@@ -241,6 +241,17 @@ def test_a_masking_layer_hides_steps_from_the_layer(padded):
     assert_differ(model(marked), layer(inputs))
 
 
+def test_the_mask_of_a_layer_before_holds_beside_given_states(padded):
+    inputs, mask = padded
+    marked = np.where(mask[..., None], inputs, -9.0)
+    masked = keras.layers.Masking(mask_value=-9.0)(marked)
+    layer = build(make_dnc(return_sequences=True), inputs)
+    start = random_states(layer.cell, batch=len(LENGTHS))
+    result = layer(masked, initial_state=start)
+    assert_close(result, layer(inputs, mask=mask, initial_state=start))
+    assert_differ(result, layer(marked, initial_state=start))
+
+
 def test_an_embedding_hides_steps_and_the_mask_travels_on():
     words = np.array([[3, 1, 2, 0], [2, 2, 0, 0]])
     embedding = keras.layers.Embedding(4, FEATURES, mask_zero=True)

@@ -108,6 +108,21 @@ def test_unpack_refuses_another_number_of_tensors():
         layout(sizes).unpack(flat[:-1])
 
 
+def test_a_size_that_is_not_known_is_not_compared():
+    sizes = SIZES[0]
+    flat = layout(sizes).pack(random_state(sizes))
+    unknown = keras.KerasTensor((None, None))
+    with pytest.raises(ValueError, match=r"must be 9 tensors.*Received 8"):
+        layout(sizes).unpack([unknown, *flat[2:]])
+    wrong = keras.KerasTensor((None, 1))
+    with pytest.raises(ValueError, match=r"must be 9 tensors.*\(None, None\)"):
+        layout(sizes).unpack([unknown, wrong, *flat[2:]])
+    symbolic = [unknown, *(keras.KerasTensor(part.shape) for part in flat[1:])]
+    state = layout(sizes).unpack(symbolic)
+    memory = layout(sizes).unpack(flat).memory
+    assert state.memory.shape[1:] == memory.shape[1:]
+
+
 def test_pack_refuses_a_state_of_another_structure():
     sizes = SIZES[0]
     state = random_state(sizes, controller=(6,))
