@@ -148,7 +148,7 @@ def plain_results(way, masked, jit_compile):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "jit_compile"),
-    [(4, False), (STEPS, False), (20, False), (4, True), (20, True)],
+    [(4, False), (STEPS, False), (20, False), (20, True)],
 )
 def test_the_number_of_steps_need_not_be_known(every, jit_compile):
     layers = made(), made(checkpoint_every=every)
